@@ -1,0 +1,1 @@
+"""One file per KPI: its definition, and its arithmetic on the exact road."""

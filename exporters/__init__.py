@@ -1,0 +1,1 @@
+"""The view: the merged snapshot as Prometheus exposition, JSON, dashboards, alerts and the wall."""

@@ -1,0 +1,1 @@
+"""The motion: from Kafka through the Faust workers to shards in Redis."""
