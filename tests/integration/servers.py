@@ -1,0 +1,144 @@
+"""The servers that tests start: Apache Kafka here, Tansu and Redis from `dealpulse.embedded`.
+
+Apache Kafka needs `java` (17 or newer) and, once, `mvn` to fetch its jars into `.cache/kafka/libs`.
+"""
+
+import base64
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dealpulse.child import ChildError, free_port
+from dealpulse.embedded import RedisServer, Server, Tansu, cluster_id
+
+__all__ = ["ApacheKafka", "Broker", "RedisServer", "Tansu", "kafka_is_required", "why_no_kafka"]
+
+PROJECT = Path(__file__).resolve().parents[2]
+JARS = PROJECT / ".cache" / "kafka" / "libs"
+POM = PROJECT / "tests" / "integration" / "kafka" / "pom.xml"
+
+
+class ApacheKafka(Server):
+    """One Apache Kafka broker in KRaft mode. `kill()` and `start()` keep its data and its port."""
+
+    start_seconds = 60.0
+
+    def __init__(self, port: int = 0, *, heap_megabytes: int = 512) -> None:
+        super().__init__("kafka", port)
+        self._heap_megabytes = heap_megabytes
+        self._cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode()
+        self._controller_port = 0
+
+    @property
+    def brokers(self) -> str:
+        """The address for `kafka.brokers`."""
+        return f"127.0.0.1:{self.port}"
+
+    def prepare(self, folder: Path) -> None:
+        super().prepare(folder)
+        properties = folder / "server.properties"
+        if properties.exists():
+            return
+        self._controller_port = free_port()
+        properties.write_text("".join(f"{key}={value}\n" for key, value in self._properties(folder).items()))
+        fetch_jars()
+        formatted = subprocess.run(
+            [
+                *self._java(256),
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                self._cluster,
+                "-c",
+                str(properties),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if formatted.returncode:
+            raise ChildError(f"kafka: its storage cannot be formatted: {formatted.stderr.strip()[-300:]}")
+
+    def command(self, folder: Path) -> Sequence[str]:
+        return [*self._java(self._heap_megabytes), "kafka.Kafka", str(folder / "server.properties")]
+
+    def ready(self) -> bool:
+        return self.running and cluster_id(self.port) == self._cluster
+
+    def _java(self, heap_megabytes: int) -> list[str]:
+        return [
+            *("java", f"-Xmx{heap_megabytes}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+            *("-cp", f"{JARS}/*"),
+        ]
+
+    def _properties(self, folder: Path) -> Mapping[str, str]:
+        broker, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self._controller_port}"
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{broker}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(folder / "data"),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "1000",
+            "auto.create.topics.enable": "false",
+        }
+
+
+Broker = Tansu | ApacheKafka
+
+
+def kafka_is_required() -> bool:
+    """Whether a missing Apache Kafka fails tests instead of skipping them."""
+    return os.environ.get("DEALPULSE_REQUIRE_KAFKA", "") == "1"
+
+
+def why_no_kafka() -> str | None:
+    """Why Apache Kafka cannot run here, or None if it can."""
+    if shutil.which("java") is None:
+        return "no Apache Kafka: java is not on PATH (install a JRE, 17 or newer)"
+    if not list(JARS.glob("kafka_*.jar")) and shutil.which("mvn") is None:
+        return "no Apache Kafka: its jars are not in .cache/kafka/libs and mvn is not on PATH to fetch them"
+    return None
+
+
+def fetch_jars() -> None:
+    """Fetch the jars of Apache Kafka, unless they are there. Raises ChildError."""
+    if list(JARS.glob("kafka_*.jar")):
+        return
+    fresh = JARS.with_name(f"libs.{os.getpid()}")
+    fetched = subprocess.run(
+        ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if fetched.returncode:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise ChildError(f"kafka: maven could not fetch the jars: {fetched.stdout.strip()[-300:]}")
+    if not JARS.exists():
+        fresh.rename(JARS)
+    shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def running(kind: str) -> Iterator[Broker]:
+    """A started broker: `tansu` or `kafka`."""
+    broker: Broker = Tansu() if kind == "tansu" else ApacheKafka()
+    with broker:
+        yield broker
