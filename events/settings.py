@@ -1,104 +1,95 @@
-"""The settings of the ways in: Kafka, the gateway, the adapters, the log."""
+"""How to reach Kafka: one section of the configuration, in the words of Kafka's own clients."""
 
-from typing import Annotated, Literal, Self
+import ssl
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, PositiveInt, SecretStr, field_validator, model_validator
 
-from .duration import Duration
-
-Listen = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")]
-"""`host:port`; port 0 is any free one."""
+Partitioner = Literal["murmur2", "crc32"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class KafkaSettings(_Section):
-    """Where the events are."""
+class KafkaSettings(BaseModel, frozen=True, extra="forbid"):
+    """The brokers, how to log in, and how topics are partitioned."""
 
     brokers: str = Field(
-        "localhost:9092",
-        pattern=r"^[^:\s,]+:\d+(\s*,\s*[^:\s,]+:\d+)*$",
-        description="host:port, comma-separated.",
+        "localhost:9092", description="Addresses to start from, host:port, separated by commas."
     )
-    partitions: int = Field(4, ge=1, le=1024, description="Partitions that `topics ensure` gives a topic.")
-    partitioner: Literal["murmur2", "crc32"] = Field(
-        "murmur2", description="Which partition a key belongs on: Kafka's own rule, or librdkafka's default."
+    partitions: PositiveInt = Field(4, description="Partitions of each topic, when topics are created.")
+    partitioner: Partitioner = Field(
+        "murmur2",
+        description="Which partition a key belongs to: murmur2 (Kafka's own) or crc32 (librdkafka's).",
     )
-    replication_factor: int = Field(
-        -1, ge=-1, description="Replicas of the topics that `topics ensure` makes; -1: the brokers' default."
+    replication_factor: PositiveInt = Field(
+        1, description="Copies of each partition, when topics are created. In production 3."
     )
-    client_id: str = Field("dealpulse", min_length=1, description="Shown in the brokers' logs.")
-    request_timeout: Duration = Field(30.0, description="How long one request may take.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How connections are secured."
+        "PLAINTEXT", description="Encryption and login."
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "PLAIN", description="How a SASL_ protocol proves who we are."
+        "PLAIN", description="How to log in, with a SASL_… protocol."
     )
-    sasl_username: str = Field("", description="With a SASL_ protocol.")
-    sasl_password: SecretStr = Field(SecretStr(""), description="With a SASL_ protocol.")
-    ssl_cafile: str = Field("", description="Authorities to trust, a PEM file; empty: the system's.")
-    ssl_certfile: str = Field("", description="Our certificate, a PEM file; empty: none.")
-    ssl_keyfile: str = Field("", description="The key of our certificate, a PEM file.")
-    ssl_password: SecretStr = Field(SecretStr(""), description="The password of that key.")
-    ssl_check_hostname: bool = Field(True, description="Whether a broker's name must match its certificate.")
+    sasl_username: str = Field("", description="The user, with a SASL_… protocol.")
+    sasl_password: SecretStr = Field(SecretStr(""), description="The password, with a SASL_… protocol.")
+    ssl_cafile: str = Field(
+        "", description="File of certificates (PEM) of who signed the brokers'; empty: the system's."
+    )
+    ssl_certfile: str = Field(
+        "", description="File of the client's certificate (PEM), if brokers ask for one."
+    )
+    ssl_keyfile: str = Field("", description="File of the client's private key (PEM).")
+    ssl_key_password: SecretStr = Field(SecretStr(""), description="The password of that private key.")
+    ssl_check_hostname: bool = Field(True, description="Whether a broker's certificate must name its host.")
+
+    @field_validator("brokers")
+    @classmethod
+    def _addresses(cls, brokers: str) -> str:
+        for address in (parts := [part.strip() for part in brokers.split(",")]):
+            host, colon, port = address.rpartition(":")
+            if not (colon and host and port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+                raise ValueError(f"{address!r} is no address: write host:port, several separated by commas")
+        return ",".join(parts)
 
     @model_validator(mode="after")
-    def _sasl_needs_a_name(self) -> Self:
+    def _login(self) -> Self:
         if self.security_protocol.startswith("SASL_") and not self.sasl_username:
             raise ValueError(
                 f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
             )
+        if bool(self.ssl_certfile) != bool(self.ssl_keyfile):
+            raise ValueError("ssl_certfile and ssl_keyfile belong together: give both or none")
         return self
 
     @property
-    def broker_list(self) -> list[str]:
-        """The brokers, one `host:port` each."""
-        return [broker.strip() for broker in self.brokers.split(",")]
+    def bootstrap_servers(self) -> list[str]:
+        """The addresses, one by one."""
+        return self.brokers.split(",")
 
+    def kafka_python(self) -> dict[str, Any]:
+        """Arguments for any client of kafka-python."""
+        return self._arguments()
 
-class GatewaySettings(_Section):
-    """The HTTP way in."""
+    def aiokafka(self) -> dict[str, Any]:
+        """Arguments for any client of aiokafka."""
+        return self._arguments()
 
-    listen: Listen = Field("127.0.0.1:8401", description="host:port to listen on; port 0: any free one.")
-    public_url: str = Field("", description="The address vendors call, for signatures that cover it.")
-    token: SecretStr = Field(
-        SecretStr(""), description="Bearer token that POST /events asks for; empty: none is asked for."
-    )
-    max_body_bytes: int = Field(1_048_576, ge=1_024, description="Larger requests are refused with 413.")
-    answer_within: Duration = Field(5.0, description="Kafka must acknowledge within it, else 503.")
+    def _arguments(self) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security_protocol,
+        }
+        if self.security_protocol.startswith("SASL_"):
+            arguments["sasl_mechanism"] = self.sasl_mechanism
+            arguments["sasl_plain_username"] = self.sasl_username
+            arguments["sasl_plain_password"] = self.sasl_password.get_secret_value()
+        if self.security_protocol.endswith("SSL"):
+            arguments["ssl_context"] = self.ssl_context()
+        return arguments
 
-
-AdapterKind = Literal["salesforce", "hubspot", "pipedrive", "debezium", "bamboohr", "merge"]
-
-
-class AdapterSettings(_Section):
-    """One system that publishes in its own shape; the section's name is part of its address."""
-
-    kind: AdapterKind = Field(description="Whose shape it sends.")
-    source: str = Field("", description="The `source` of its events; empty: derived from its payloads.")
-    topic: str = Field("", description="The Kafka Connect topic to read; empty: it posts to the gateway.")
-    secret: SecretStr = Field(SecretStr(""), description="The key of its signatures.")
-    username: str = Field("", description="Of HTTP basic authentication.")
-    password: SecretStr = Field(SecretStr(""), description="Of HTTP basic authentication.")
-    id_prefix: str = Field("", description="Put before its entities' ids, where two systems share ids.")
-    mapping: str = Field("", description="A TOML file that maps its tables, columns and values.")
-    stages: dict[str, str] = Field(
-        default_factory=dict, description="Its stage ids and the stages they mean."
-    )
-    pipelines: dict[str, str] = Field(
-        default_factory=dict, description="Its pipeline ids and the pipelines they mean."
-    )
-    won_stage: str = Field("Closed Won", description="The stage of a deal that it calls won.")
-    lost_stage: str = Field("Closed Lost", description="The stage of a deal that it calls lost.")
-
-
-class LogSettings(_Section):
-    """What goes to stderr."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The lowest level shown.")
-    format: Literal["auto", "text", "json"] = Field(
-        "auto", description="auto: text on a terminal, else JSON."
-    )
+    def ssl_context(self) -> ssl.SSLContext:
+        """The TLS context that these files make. Raises OSError (ssl.SSLError too) if one cannot be read."""
+        context = ssl.create_default_context(cafile=self.ssl_cafile or None)
+        context.check_hostname = self.ssl_check_hostname
+        if self.ssl_certfile:
+            password = self.ssl_key_password.get_secret_value() or None
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password)
+        return context
