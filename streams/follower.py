@@ -1,0 +1,207 @@
+"""Following the shards in Redis: what an exporter is told of them, and in what order.
+
+Each shard is loaded once, whole, then kept current by the deltas that every checkpoint appends in the
+same atomic step. A delta is taken if it starts at the offset held; after a gap (the stream is bounded),
+under a new generation or another fingerprint the shard is loaded anew. Shards never lie half: one
+entity is on one shard, and one delta is one checkpoint.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import redis.asyncio as aioredis
+from redis.exceptions import RedisError
+
+from events.log import get_logger
+from streams.settings import RedisSettings
+
+log = get_logger("follower")
+
+COUNTS = ("applied", "unchanged", "rekeyed", "dead_lettered")
+_BLOCK_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """What a shard's last checkpoint says of it, without its entities. Instants in ms since 2000."""
+
+    offset: int
+    generation: int
+    fingerprint: str
+    fresh_ms: int
+    newest_event_ms: int | None
+    counts: Mapping[str, int]
+    resync_pending: Mapping[str, int]
+
+
+class Sink(Protocol):
+    """Who is told. Calls come from one task; a shard is named `<topic>/<partition>`."""
+
+    def replace(self, shard: str, chunks: list[bytes], state: ShardState) -> None:
+        """The whole shard, anew: its chunks in their order."""
+
+    def extend(self, shard: str, chunk: bytes, state: ShardState) -> None:
+        """One more checkpoint of a shard that is held."""
+
+    def renew(self, shard: str, state: ShardState) -> None:
+        """Nothing changed, but the shard is true for a later instant."""
+
+    def missing(self, shard: str, reason: str) -> None:
+        """The shard cannot be merged: `absent`, or `fingerprint`."""
+
+    def store_up(self, up: bool) -> None:
+        """Whether Redis answers."""
+
+
+class Follower:
+    """Follows all shards of the given topics until cancelled."""
+
+    def __init__(
+        self,
+        settings: RedisSettings,
+        shards: Iterable[tuple[str, int]],
+        *,
+        fingerprint: str,
+        sink: Sink,
+    ) -> None:
+        self._settings, self._fingerprint, self._sink = settings, fingerprint, sink
+        self._shards = {f"{topic}/{partition}": topic for topic, partition in shards}
+        self._held: dict[str, ShardState] = {}
+        self._read: dict[str, bytes] = {}  # the last entry read of each stream
+        self._redis: Any = None
+
+    async def run(self) -> None:
+        """Load, then follow; a Redis that is away is one warning and a retry."""
+        self._redis = connect(self._settings)
+        try:
+            while True:
+                try:
+                    await self._reconcile()
+                    self._sink.store_up(True)
+                    await self._follow()
+                except (RedisError, OSError) as error:
+                    self._sink.store_up(False)
+                    log.warning("redis.away", error=str(error))
+                    await asyncio.sleep(_BLOCK_MS / 1000)
+        finally:
+            await self._redis.aclose()
+
+    def _key(self, shard: str, part: str) -> str:
+        return f"{self._settings.prefix}:{{{shard}}}:{part}"
+
+    async def _states(self) -> dict[str, ShardState | None]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for shard in self._shards:
+                pipe.hgetall(self._key(shard, "meta"))
+            found = await pipe.execute()
+        return {
+            shard: shard_state(meta) if meta else None
+            for shard, meta in zip(self._shards, found, strict=True)
+        }
+
+    async def _reconcile(self) -> None:
+        """Compare what is held with what is stored; load what cannot be followed."""
+        for shard, stored in (await self._states()).items():
+            held = self._held.get(shard)
+            if stored is None:
+                # What is held stays: a live worker writes a lost shard again, and numbers go stale till then.
+                if held is None:
+                    self._sink.missing(shard, "absent")
+            elif stored.fingerprint != self._fingerprint:
+                self._held.pop(shard, None)
+                self._sink.missing(shard, "fingerprint")
+            elif held is None or held.generation != stored.generation or stored.offset < held.offset:
+                if held is None or stored.offset >= held.offset:
+                    await self._load(shard)
+            elif stored.offset == held.offset and stored != held:
+                self._held[shard] = stored
+                self._sink.renew(shard, stored)
+
+    async def _load(self, shard: str) -> None:
+        kind = "facts" if self._shards[shard] == "crm.opportunity" else "statements"
+        while True:
+            generation = await self._redis.hget(self._key(shard, "meta"), "generation")
+            if generation is None:
+                return
+            name = f"{int(generation)}:{kind}"
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hgetall(self._key(shard, "meta"))
+                pipe.lrange(self._key(shard, name), 0, -1)
+                pipe.xrevrange(self._key(shard, "deltas"), count=1)
+                meta, chunks, newest = await pipe.execute()
+            if meta and meta.get(b"generation") == generation:
+                break
+        state = shard_state(meta)
+        if state.fingerprint != self._fingerprint:
+            self._sink.missing(shard, "fingerprint")
+            return
+        self._read[shard] = newest[0][0] if newest else b"0-0"
+        self._held[shard] = state
+        self._sink.replace(shard, chunks, state)
+
+    async def _follow(self) -> None:
+        """Deltas until nothing came for a moment; then the caller compares again."""
+        streams = {self._key(shard, "deltas"): self._read[shard] for shard in self._held}
+        if not streams:
+            await asyncio.sleep(_BLOCK_MS / 1000)
+            return
+        names = {self._key(shard, "deltas").encode(): shard for shard in self._held}
+        deadline = asyncio.get_running_loop().time() + _BLOCK_MS / 1000
+        while asyncio.get_running_loop().time() < deadline:
+            found = await self._redis.xread(streams, block=_BLOCK_MS // 2)
+            for name, entries in found or ():
+                shard = names[name]
+                for entry, fields in entries:
+                    self._read[shard] = streams[name.decode()] = entry
+                    if not await self._take(shard, fields):
+                        return
+
+    async def _take(self, shard: str, fields: Mapping[bytes, bytes]) -> bool:
+        """Apply one delta; False if the shard had to be loaded instead."""
+        held, state = self._held[shard], shard_state({**fields, b"offset": fields[b"to"]})
+        if int(fields[b"to"]) <= held.offset and state.generation == held.generation:
+            return True
+        if (
+            int(fields[b"from"]) != held.offset
+            or state.generation != held.generation
+            or state.fingerprint != held.fingerprint
+        ):
+            await self._load(shard)
+            return False
+        self._held[shard] = state
+        self._sink.extend(shard, fields[b"facts"], state)
+        return True
+
+
+def connect(settings: RedisSettings) -> Any:
+    """A connection to the store, as the settings say. It connects at the first request."""
+    password = settings.password.get_secret_value() or None
+    return aioredis.from_url(  # type: ignore[no-untyped-call]
+        settings.url,
+        socket_connect_timeout=settings.connect_timeout,
+        socket_timeout=settings.request_timeout,
+        **({"password": password} if password else {}),
+    )
+
+
+def shard_state(fields: Mapping[bytes, bytes]) -> ShardState:
+    """What the fields of a shard's meta, or of a delta, say."""
+    newest = fields.get(b"newest_event_ms")
+    pending = fields.get(b"resync_pending", b"")
+    return ShardState(
+        offset=int(fields[b"offset"]),
+        generation=int(fields[b"generation"]),
+        fingerprint=fields[b"fingerprint"].decode(),
+        fresh_ms=int(fields.get(b"fresh_ms", 0)),
+        newest_event_ms=int(newest) if newest else None,
+        counts={name: int(fields.get(name.encode(), 0)) for name in COUNTS},
+        resync_pending=_pending(pending),
+    )
+
+
+def _pending(text: bytes) -> dict[str, int]:
+    """`source=count` lines, as the checkpoint writes them."""
+    pairs = [line.rpartition("=") for line in text.decode().splitlines()]
+    return {source: int(count) for source, _, count in pairs}
