@@ -13,7 +13,8 @@ class Question:
 
     `window` is a name (`fiscal_quarter`, `trailing_90d`, ...), `START..END` (both days inside), or
     None for the KPI's own default. `as_of_ms` is in ms since 2000-01-01 UTC. `periods` asks for the
-    last N windows. `attribution` None means the configured one.
+    last N windows. `attribution` None means the configured one. `now_ms` is the present instant, on
+    whose local day the future begins (G4: a future day has the newest known rate); None: the as-of.
     """
 
     kpi: str
@@ -22,6 +23,7 @@ class Question:
     by: tuple[str, ...] = ()
     periods: int = 1
     attribution: str | None = None
+    now_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

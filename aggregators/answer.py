@@ -1,0 +1,109 @@
+"""Answering a question on the exact road: the sums of a KPI's contributions, group by group."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from aggregators.ask import Ask
+from aggregators.calendar import ALWAYS, Span
+from aggregators.company import Company
+from aggregators.kpi import Contribution, Kpi, Reading
+from aggregators.kpis import find_kpi
+from aggregators.question import Number, Question, Row, Window
+from events.errors import UsageError
+
+LEVEL = Window(None, None, None)
+"""The window of a level: none."""
+
+
+@dataclass(slots=True)
+class Sums:
+    """The sums of one group."""
+
+    numerator: Number = 0
+    denominator: Number = 0
+    samples: int = 0
+
+    def add(self, contribution: Contribution) -> None:
+        """Add one record."""
+        self.numerator += contribution.numerator
+        self.denominator += contribution.denominator
+        self.samples += contribution.samples
+
+
+def answer(company: Company, question: Question) -> list[Row]:
+    """Every reading of the KPI, window by window (oldest first), group by group (by label).
+
+    A group without records has no row in a split; the company-wide figure always has one (F15).
+    Raises UsageError for a KPI, window, dimension or attribution that there is not, listing those there are.
+    """
+    kpi = find_kpi(question.kpi)
+    check(kpi, question)
+    ask = Ask(company, question)
+    return [
+        row
+        for reading in kpi.readings
+        for window, span in windows(ask, kpi, reading)
+        for row in _rows(ask, kpi, reading, window, reading.contributions(ask, span))
+    ]
+
+
+def check(kpi: Kpi, question: Question) -> None:
+    """Raise UsageError if the question asks for what this KPI does not have."""
+    for dimension in question.by:
+        if dimension not in kpi.dimensions:
+            allowed = ", ".join(kpi.dimensions) or "nothing: it is company-wide only"
+            raise UsageError(f"{kpi.name} cannot be split by {dimension!r}; it can by {allowed}")
+    if len(set(question.by)) < len(question.by):
+        raise UsageError(f"a dimension is named twice in {','.join(question.by)!r}")
+    if question.attribution not in (None, "at_the_time", "current"):
+        raise UsageError(f"attribution {question.attribution!r} is neither 'at_the_time' nor 'current'")
+
+
+def windows(ask: Ask, kpi: Kpi, reading: Reading) -> list[tuple[Window, Span]]:
+    """The windows that a question asks of a reading; of a level, the one without days (F1)."""
+    question = ask.question
+    asked = ask.calendar.windows(question.window or kpi.window, ask.as_of_on, question.periods)
+    return [(LEVEL, ALWAYS)] if reading.level else asked
+
+
+def groups(
+    kpi: Kpi, question: Question, contributions: Iterable[Contribution]
+) -> Mapping[tuple[str, ...], Sums]:
+    """The sums of each group, by its labels; company-wide groups are there without records too."""
+    found: dict[tuple[str, ...], Sums] = {}
+    if not question.by:
+        parts = [(value,) for value in kpi.partition.values] if kpi.partition else [()]
+        found = {part: Sums() for part in parts}
+    for contribution in contributions:
+        found.setdefault(contribution.by, Sums()).add(contribution)
+    return found
+
+
+def _rows(
+    ask: Ask, kpi: Kpi, reading: Reading, window: Window, contributions: Iterable[Contribution]
+) -> Iterable[Row]:
+    names = (*ask.question.by, *([kpi.partition.name] if kpi.partition else []))
+    found = groups(kpi, ask.question, contributions)
+    for labels in sorted(found) if ask.question.by else found:
+        sums = found[labels]
+        value = reading.value(sums.numerator, sums.denominator) if reading.parts else sums.numerator
+        yield Row(
+            kpi=kpi.name,
+            reading=reading.name,
+            definition_version=kpi.version,
+            by=tuple(zip(names, labels, strict=True)),
+            window=window,
+            as_of_ms=ask.as_of_ms,
+            value=value,
+            unit=unit_name(ask, reading),
+            numerator=sums.numerator if reading.parts else None,
+            denominator=sums.denominator if reading.parts else None,
+            samples=0 if value is None else sums.samples,
+            additive=reading.additive,
+        )
+
+
+def unit_name(ask: Ask, reading: Reading) -> str:
+    """The unit as an answer shows it: money is the code of the reporting currency."""
+    currency = ask.meaning.company.currency
+    return {"money": currency, "money_per_second": f"{currency}/second"}.get(reading.unit, reading.unit)

@@ -1,0 +1,81 @@
+"""A question put to a company: all that a KPI file needs to list its contributions."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from aggregators.accounts import Accounts
+from aggregators.company import Company
+from aggregators.kpi import UNASSIGNED
+from aggregators.money import Rates
+from aggregators.opportunity import Deal, Opportunity
+from aggregators.people import People
+from aggregators.question import Question
+
+
+class Ask:
+    """One question at one instant. Everything in it is as of `as_of_ms`, with today's knowledge (F2)."""
+
+    def __init__(self, company: Company, question: Question) -> None:
+        self.company, self.question = company, question
+        self.meaning, self.calendar = company.meaning, company.calendar
+        self.as_of_ms = question.as_of_ms
+        self.as_of_on = self.calendar.day(self.as_of_ms)
+        self.now_on = self.as_of_on if question.now_ms is None else self.calendar.day(question.now_ms)
+        self.attribution = question.attribution or self.meaning.kpis.attribution
+        self.people = company.derived(People, lambda: People(company))
+        self.accounts = company.derived(Accounts, lambda: Accounts(company))
+        self.rates = company.derived((Rates, self.now_on), lambda: Rates(company, today=self.now_on))
+
+    @property
+    def opportunities(self) -> Sequence[Opportunity]:
+        """Every living opportunity with its whole history, by id."""
+        return self.company.derived(
+            Opportunity,
+            lambda: [Opportunity(self.company, entity) for entity in self.company.living("opportunity")],
+        )
+
+    @property
+    def deals(self) -> Sequence[Deal]:
+        """Every opportunity that exists at the as-of instant, as it stands then, by id."""
+        return self.company.derived((Deal, self.as_of_ms, self.now_on), lambda: self.deals_at(self.as_of_ms))
+
+    def deals_at(self, instant_ms: int) -> list[Deal]:
+        """The same for any other instant, priced as of that instant; not kept."""
+        found = (opportunity.at(instant_ms, self.rates) for opportunity in self.opportunities)
+        return [deal for deal in found if deal is not None]
+
+    def by(self, rep: str | None, on: date | None, **labels: str | None) -> tuple[str, ...]:
+        """The labels of a record for the dimensions asked for, `unassigned` where there is none (F15).
+
+        `rep` is the employee who gets the credit, `on` the day that decides his team and manager
+        (G5); with `attribution = "current"` that is the as-of day. `labels` are the other dimensions.
+        """
+        on = self.as_of_on if self.attribution == "current" or on is None else on
+        found: list[str | None] = []
+        for dimension in self.question.by:
+            if dimension == "rep":
+                found.append(rep)
+            elif dimension == "team":
+                found.append(self.people.team(rep, on))
+            elif dimension == "manager":
+                found.append(self.people.manager(rep, on))
+            else:
+                found.append(labels[dimension])
+        return tuple(label or UNASSIGNED for label in found)
+
+    def by_deal(self, deal: Deal, rep: str | None, on: date | None) -> tuple[str, ...]:
+        """The labels of a deal that counts for `rep` on the day `on`."""
+        if not self.question.by:
+            return ()
+        account = self.accounts.find(deal.account_id)
+        return self.by(
+            rep,
+            on,
+            type=deal.type,
+            pipeline=deal.pipeline,
+            currency=deal.currency,
+            segment=account and account.newest("segment"),
+            region=account and account.newest("region"),
+            lead_source=deal.lead_source,
+            stage=deal.stage_label,
+        )

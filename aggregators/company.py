@@ -1,0 +1,254 @@
+"""A company: what all its events say, entity by entity. The base of the exact road.
+
+Nothing is worked out while folding: each entity keeps its statements, and whoever asks derives what he
+needs from their one order (events.md, "Order"). Folding is commutative and idempotent, therefore.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any, NamedTuple, Self, TypeVar
+
+from aggregators.calendar import Calendar
+from aggregators.meaning import Meaning
+from events.event import Event
+
+Derived = TypeVar("Derived")
+
+MOST_DERIVED = 32
+"""Snapshots kept at once: a question needs a handful, and old instants are not asked again."""
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "opportunity": (
+        "name",
+        "account_id",
+        "owner_id",
+        "stage",
+        "pipeline",
+        "amount",
+        "currency",
+        "created_at",
+        "close_date",
+        "type",
+        "referred_by",
+        "probability",
+        "forecast_category",
+        "lost_reason",
+        "lead_source",
+    ),
+    "contract": (
+        "account_id",
+        "owner_id",
+        "signed_on",
+        "start_date",
+        "end_date",
+        "recurring_amount",
+        "recurring_per",
+        "one_time_amount",
+        "currency",
+        "kind",
+        "supersedes",
+        "cancelled_on",
+        "trial",
+        "ramp",
+    ),
+    "account": ("name", "owner_id", "parent_id", "segment", "region"),
+    "activity": ("rep_id", "kind", "completed_at", "with", "opportunity_id", "account_id"),
+    "employee": (
+        "name",
+        "aliases",
+        "hired_on",
+        "left_on",
+        "leave_kind",
+        "effective_on",
+        "role",
+        "team",
+        "manager_id",
+        "on_leave",
+    ),
+    "target": ("amount", "currency", "wins", "value"),
+    "fx_rate": ("base", "quote", "date", "rate"),
+}
+"""The fields of each entity (events.md, "Data"): what a full statement clears if it does not name it."""
+
+
+class Stated(NamedTuple):
+    """One statement of one field: its value (None: cleared), and the event that made it."""
+
+    value: Any
+    event: Event
+
+
+OrderKey = tuple[int, str, str, str, str]
+
+
+def order_key(event: Event) -> OrderKey:
+    """What orders any two events of an entity, the same for every reader (events.md, "Order")."""
+    return (event.time_ns, event.sequence, event.source, event.id, _canonical(event))
+
+
+def _canonical(event: Event) -> str:
+    stated = {**event.data, "complete": True} if event.complete else event.data
+    text = json.dumps(stated, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    return text + event.verb
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+class Entity:
+    """All that was stated about one opportunity, contract, account, ... in the order of events."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        self.kind, self.id = kind, id
+        self._by_event: dict[tuple[str, str], Event] = {}
+
+    def fold(self, event: Event) -> bool:
+        """Take an event in; False if it was known. Of two with one `(source, id)` the greater stands."""
+        name = (event.source, event.id)
+        known = self._by_event.get(name)
+        if known is not None and order_key(event) <= order_key(known):
+            return False
+        self._by_event[name] = event
+        for derived in ("events", "statements", "alive", "_stated"):
+            self.__dict__.pop(derived, None)
+        return True
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """Every event about it, oldest first."""
+        return tuple(sorted(self._by_event.values(), key=order_key))
+
+    @cached_property
+    def statements(self) -> tuple[Event, ...]:
+        """The events that state fields, oldest first."""
+        return tuple(event for event in self.events if event.verb == "changed")
+
+    @cached_property
+    def _stated(self) -> dict[str, list[Stated]]:
+        found: dict[str, list[Stated]] = defaultdict(list)
+        for event in self.statements:
+            for field in FIELDS[self.kind] if event.complete else event.data:
+                found[field].append(Stated(event.data.get(field), event))
+        return dict(found)
+
+    @cached_property
+    def alive(self) -> bool:
+        """Not deleted and not merged away (events.md, "Life and death").
+
+        Only a restoration takes a merge back; a deletion also yields to a newer full statement. One
+        of which nothing was ever stated is not alive: there is no record yet.
+        """
+        last = {"merged": -1, "deleted": -1, "restored": -1, "complete": -1}
+        for number, event in enumerate(self.events):
+            if event.verb != "changed":
+                last[event.verb] = number
+            elif event.complete:
+                last["complete"] = number
+        deleted = last["deleted"] > max(last["restored"], last["complete"])
+        return bool(self.statements) and not deleted and last["merged"] <= last["restored"]
+
+    @property
+    def merged_into(self) -> str | None:
+        """The survivor's id, while a merge stands."""
+        for event in reversed(self.events):
+            if event.verb == "restored":
+                return None
+            if event.verb == "merged":
+                survivor: str = event.data["into"]
+                return survivor
+        return None
+
+    @property
+    def first_ms(self) -> int:
+        """The earliest `time` seen, of any event."""
+        return self.events[0].time_ms
+
+    @property
+    def last_ms(self) -> int:
+        """The newest `time` seen, of any event."""
+        return self.events[-1].time_ms
+
+    def history(self, field: str) -> list[Stated]:
+        """Every statement of a field, oldest first; a full statement that leaves it out clears it."""
+        return self._stated.get(field, [])
+
+    def newest(self, field: str) -> Any:
+        """The field's newest value at every as-of; None if it was never stated, or cleared."""
+        history = self.history(field)
+        return history[-1].value if history else None
+
+    def at(self, field: str, instant_ms: int) -> Any:
+        """The field's value as of an instant; None if nothing was stated by then."""
+        stated = self.stated_at(field, instant_ms)
+        return stated.value if stated else None
+
+    def stated_at(self, field: str, instant_ms: int) -> Stated | None:
+        """The statement of a field that was in force at an instant."""
+        for stated in reversed(self.history(field)):
+            if stated.event.time_ms <= instant_ms:
+                return stated
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Something a source missed: an entity's id, or `*` for all of a source and topic."""
+
+    entity: str
+    subject: str
+    source: str
+    since_ms: int
+
+
+class Company:
+    """Everything that is known of one company, and the meaning of it."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self.meaning = meaning
+        self.calendar = Calendar(meaning.company)
+        self._entities: dict[str, dict[str, Entity]] = defaultdict(dict)
+        self._derived: dict[Hashable, Any] = {}
+
+    @classmethod
+    def from_events(cls, meaning: Meaning, events: Iterable[Event]) -> Self:
+        """The company that these events tell of, whatever their order."""
+        company = cls(meaning)
+        for event in events:
+            company.fold(event)
+        return company
+
+    def fold(self, event: Event) -> None:
+        """Take one event in. Any order, any repetition gives the same company."""
+        kind = self._entities[event.entity]
+        entity = kind.get(event.subject)
+        if entity is None:
+            entity = kind[event.subject] = Entity(event.entity, event.subject)
+        if entity.fold(event):
+            self._derived.clear()
+
+    def all(self, kind: str) -> Iterator[Entity]:
+        """Every entity of a kind, dead ones too, by id."""
+        entities = self._entities.get(kind, {})
+        return (entities[id] for id in sorted(entities))
+
+    def living(self, kind: str) -> Iterator[Entity]:
+        """Every entity of a kind that is neither deleted nor merged away, by id."""
+        return (entity for entity in self.all(kind) if entity.alive)
+
+    def derived(self, key: Hashable, derive: Callable[[], Derived]) -> Derived:
+        """What `derive()` gives, kept under `key` until an event changes something."""
+        if key not in self._derived:
+            if len(self._derived) >= MOST_DERIVED:
+                del self._derived[next(iter(self._derived))]
+            self._derived[key] = derive()
+        kept: Derived = self._derived[key]
+        return kept
+
+    def find(self, kind: str, id: str) -> Entity | None:
+        """The entity of that id, dead or alive; None if nothing was ever said of it."""
+        return self._entities.get(kind, {}).get(id)

@@ -1,0 +1,127 @@
+"""What a KPI is: a definition in words, readings, and the records that each reading is the sum of.
+
+A reading names a function from a question and a window to contributions, one per record. Its figure is
+their sum, group by group; a ratio or a mean is the sum of the numerators over the sum of the
+denominators (G9). `explain` lists the same contributions, so that a figure can be taken apart.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+from aggregators.calendar import Span
+from aggregators.question import Number
+
+if TYPE_CHECKING:
+    from aggregators.ask import Ask
+
+Unit = Literal["count", "ratio", "seconds", "money", "money_per_second"]
+"""Exactly: records, a fraction, milliseconds, minor units of the reporting currency, these per ms."""
+
+UNASSIGNED = "unassigned"
+"""The group of records without a rep, team, account, ... in a split (F15)."""
+
+DEAL_DIMENSIONS = (
+    "rep",
+    "team",
+    "manager",
+    "type",
+    "pipeline",
+    "currency",
+    "segment",
+    "region",
+    "lead_source",
+)
+"""What every KPI about opportunities can be split by; those of open ones also by `stage`."""
+
+OPEN_DEAL_DIMENSIONS = (*DEAL_DIMENSIONS, "stage")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The same words in English and in Traditional Chinese."""
+
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one record adds to a reading, in one group.
+
+    `record` is `<entity>/<id>`; `by` its labels, one per dimension asked for (`Ask.by`), and last the
+    value of the KPI's partition if it has one. `samples` is 0 for a record that is counted but adds
+    nothing to this reading, such as one without a rate; `note` then says why. `on` is the day it counts on.
+    """
+
+    record: str
+    by: tuple[str, ...]
+    numerator: Number = 0
+    denominator: Number = 0
+    samples: int = 1
+    on: date | None = None
+    note: str = ""
+
+
+Contributions = Callable[["Ask", Span], Iterable[Contribution]]
+"""The records of a reading in a window. Of a level, the window is ignored (F1)."""
+
+
+def quotient(numerator: Number, denominator: Number) -> Number | None:
+    """The one over the other; nothing to divide by is no sample, not 0 (G9)."""
+    return Fraction(numerator) / denominator if denominator else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way of reading a KPI.
+
+    Without `parts` the value is the sum of the numerators, and 0 where there is no record. With
+    `parts`, the units of numerator and denominator, it is `value` of their two sums, and where that
+    is None the samples are 0. `level` readings are asked at the as-of instant, whatever the window.
+    """
+
+    name: str
+    title: Text
+    unit: Unit
+    contributions: Contributions
+    parts: tuple[Unit, Unit] | None = None
+    level: bool = False
+    additive: bool = True
+    value: Callable[[Number, Number], Number | None] = quotient
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A dimension that a KPI is always split by; company-wide it has a row for each of `values`."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """A KPI: its definition as data, and its readings, the primary one first.
+
+    `version` starts at 1 and changes whenever the arithmetic does. `number` is that of the nine KPIs
+    of kpi-definitions.md, None for the series of the roles. `window` is the default one.
+    """
+
+    name: str
+    title: Text
+    definition: Text
+    version: int
+    readings: tuple[Reading, ...]
+    dimensions: tuple[str, ...]
+    number: int | None = None
+    window: str = "fiscal_quarter"
+    partition: Partition | None = None
+
+    def reading(self, name: str) -> Reading:
+        """The reading of that name; KeyError if there is none."""
+        for reading in self.readings:
+            if reading.name == name:
+                return reading
+        raise KeyError(name)
