@@ -1,9 +1,10 @@
 """A length of time as people write it: `20`, `1.5s`, `10m`, `4h`, `30d`."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _WRITTEN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?\s*")
@@ -24,5 +25,12 @@ def seconds_of(written: object) -> float:
     raise ValueError(f"{written!r} is no length of time: write seconds, or 250ms, 30s, 10m, 4h, 30d")
 
 
-Duration = Annotated[float, BeforeValidator(seconds_of), Field(ge=0)]
+class _Written:
+    """Marks the key in the schema, so that its documentation tells the units."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(core) | {"format": "duration"}
+
+
+Duration = Annotated[float, BeforeValidator(seconds_of), Field(ge=0), _Written()]
 """Seconds, given as a number of them or as a text with a unit."""

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from events.duration import Duration
-from events.settings import Listen
+from events.listen import Listen
 
 
 class _Section(BaseModel):
@@ -63,6 +63,25 @@ class AlertSettings(_Section):
     contracts_expiring_unrenewed: Threshold = _at("ContractsExpiringUnrenewed", samples=0)
     stalled_deals_rep: Threshold = _at("StalledDealsRep", samples=10)
     ramp_up_overdue: Threshold = _at("RampUpOverdue", days=30.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_what_is_not_named(cls, given: object) -> object:
+        """`WinRateDrop = {ratio = 0.25}` leaves its `samples` as they are."""
+        if not isinstance(given, dict):
+            return given
+        merged = dict(given)
+        for name, field in cls.model_fields.items():
+            alert = field.alias or name
+            stated = given.get(alert)
+            if not isinstance(stated, dict):
+                continue
+            default = field.default.model_dump(exclude_none=True)
+            useless = sorted(set(stated) - set(default))
+            if useless:
+                raise ValueError(f"{alert} has no {useless[0]!r}: it takes {', '.join(default)}")
+            merged[alert] = default | stated
+        return merged
 
     def by_alert(self) -> dict[str, Threshold]:
         """The thresholds, by the alert's name as Prometheus shows it."""

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from events.duration import Duration
-from events.settings import Listen
+from events.listen import Listen
 
 
 class _Section(BaseModel):
