@@ -169,8 +169,9 @@ def configure(
 @contextmanager
 def captured() -> Iterator[list[dict[str, Any]]]:
     """Collect lines as dictionaries instead of writing them: for tests. Nothing is folded."""
+    lines: list[dict[str, Any]] = []
     sink = Sink(level="debug")
-    sink.captured = lines = []
+    sink.captured = lines
     _sinks.append(sink)
     try:
         yield lines
@@ -211,4 +212,6 @@ def _plain(value: Any) -> Any:
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}… ({len(text)} characters)"
 
 
-atexit.register(lambda: _sinks[-1].flush())
+@atexit.register
+def _flush() -> None:
+    _sinks[-1].flush()
