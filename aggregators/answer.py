@@ -1,33 +1,18 @@
 """Answering a question on the exact road: the sums of a KPI's contributions, group by group."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from aggregators.ask import Ask
 from aggregators.calendar import ALWAYS, Span
 from aggregators.company import Company
-from aggregators.kpi import Contribution, Kpi, Reading
+from aggregators.kpi import Contribution, Kpi, Reading, Sums
 from aggregators.kpis import find_kpi
-from aggregators.question import Number, Question, Row, Window
+from aggregators.question import Question, Row, Window
 from events.errors import UsageError
 
 LEVEL = Window(None, None, None)
 """The window of a level: none."""
-
-
-@dataclass(slots=True)
-class Sums:
-    """The sums of one group."""
-
-    numerator: Number = 0
-    denominator: Number = 0
-    samples: int = 0
-
-    def add(self, contribution: Contribution) -> None:
-        """Add one record."""
-        self.numerator += contribution.numerator
-        self.denominator += contribution.denominator
-        self.samples += contribution.samples
 
 
 def answer(company: Company, question: Question) -> list[Row]:
@@ -68,14 +53,14 @@ def windows(ask: Ask, kpi: Kpi, reading: Reading) -> list[tuple[Window, Span]]:
 
 def groups(
     kpi: Kpi, question: Question, contributions: Iterable[Contribution]
-) -> Mapping[tuple[str, ...], Sums]:
-    """The sums of each group, by its labels; company-wide groups are there without records too."""
-    found: dict[tuple[str, ...], Sums] = {}
+) -> Mapping[tuple[str, ...], Mapping[str, Sums]]:
+    """The sums of each group, by its labels and part; company-wide groups are there without records too."""
+    found: dict[tuple[str, ...], defaultdict[str, Sums]] = {}
     if not question.by:
-        parts = [(value,) for value in kpi.partition.values] if kpi.partition else [()]
-        found = {part: Sums() for part in parts}
+        values = [(value,) for value in kpi.partition.values] if kpi.partition else [()]
+        found = {labels: defaultdict(Sums) for labels in values}
     for contribution in contributions:
-        found.setdefault(contribution.by, Sums()).add(contribution)
+        found.setdefault(contribution.by, defaultdict(Sums))[contribution.part].add(contribution)
     return found
 
 
@@ -85,8 +70,7 @@ def _rows(
     names = (*ask.question.by, *([kpi.partition.name] if kpi.partition else []))
     found = groups(kpi, ask.question, contributions)
     for labels in sorted(found) if ask.question.by else found:
-        sums = found[labels]
-        value = reading.value(sums.numerator, sums.denominator) if reading.parts else sums.numerator
+        figure = reading.figure(ask, found[labels])
         yield Row(
             kpi=kpi.name,
             reading=reading.name,
@@ -94,11 +78,11 @@ def _rows(
             by=tuple(zip(names, labels, strict=True)),
             window=window,
             as_of_ms=ask.as_of_ms,
-            value=value,
+            value=figure.value,
             unit=unit_name(ask, reading),
-            numerator=sums.numerator if reading.parts else None,
-            denominator=sums.denominator if reading.parts else None,
-            samples=0 if value is None else sums.samples,
+            numerator=figure.numerator,
+            denominator=figure.denominator,
+            samples=0 if figure.value is None else figure.samples,
             additive=reading.additive,
         )
 

@@ -5,7 +5,7 @@ their sum, group by group; a ratio or a mean is the sum of the numerators over t
 denominators (G9). `explain` lists the same contributions, so that a figure can be taken apart.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -54,6 +54,7 @@ class Contribution:
     `record` is `<entity>/<id>`; `by` its labels, one per dimension asked for (`Ask.by`), and last the
     value of the KPI's partition if it has one. `samples` is 0 for a record that is counted but adds
     nothing to this reading, such as one without a rate; `note` then says why. `on` is the day it counts on.
+    `part` names the sum it belongs to, where a reading is `compose`d of several.
     """
 
     record: str
@@ -63,6 +64,41 @@ class Contribution:
     samples: int = 1
     on: date | None = None
     note: str = ""
+    part: str = ""
+
+
+@dataclass(slots=True)
+class Sums:
+    """The sums of one group, or of one part of it."""
+
+    numerator: Number = 0
+    denominator: Number = 0
+    samples: int = 0
+
+    def add(self, contribution: Contribution) -> None:
+        """Add one record."""
+        self.numerator += contribution.numerator
+        self.denominator += contribution.denominator
+        self.samples += contribution.samples
+
+    @property
+    def quotient(self) -> Number | None:
+        """Numerator over denominator; None where there is no sample."""
+        return quotient(self.numerator, self.denominator)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a composed reading comes to in one group; no value is no sample."""
+
+    value: Number | None
+    samples: int
+    numerator: Number | None = None
+    denominator: Number | None = None
+
+
+Compose = Callable[["Ask", Mapping[str, Sums]], Figure]
+"""A figure from the sums of its parts; a part without records is there, empty."""
 
 
 Contributions = Callable[["Ask", Span], Iterable[Contribution]]
@@ -81,6 +117,8 @@ class Reading:
     Without `parts` the value is the sum of the numerators, and 0 where there is no record. With
     `parts`, the units of numerator and denominator, it is `value` of their two sums, and where that
     is None the samples are 0. `level` readings are asked at the as-of instant, whatever the window.
+    A reading that is no sum over a sum (velocity, projected lifetime value) is `compose`d of the sums
+    of the parts that its contributions name.
     """
 
     name: str
@@ -91,6 +129,18 @@ class Reading:
     level: bool = False
     additive: bool = True
     value: Callable[[Number, Number], Number | None] = quotient
+    compose: Compose | None = None
+
+    def figure(self, ask: "Ask", parts: Mapping[str, Sums]) -> Figure:
+        """What the sums of one group, by part, come to."""
+        if self.compose:
+            return self.compose(ask, parts)
+        sums = parts.get("") or Sums()
+        if not self.parts:
+            return Figure(sums.numerator, sums.samples)
+        return Figure(
+            self.value(sums.numerator, sums.denominator), sums.samples, sums.numerator, sums.denominator
+        )
 
 
 @dataclass(frozen=True, slots=True)
