@@ -68,14 +68,15 @@ class Ask:
         if not self.question.by:
             return ()
         account = self.accounts.find(deal.account_id)
+        segment, region = (account.newest("segment"), account.newest("region")) if account else (None, None)
         return self.by(
             rep,
             on,
             type=deal.type,
             pipeline=deal.pipeline,
             currency=deal.currency,
-            segment=account and account.newest("segment"),
-            region=account and account.newest("region"),
+            segment=segment,
+            region=region,
             lead_source=deal.lead_source,
             stage=deal.stage_label,
         )

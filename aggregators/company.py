@@ -4,16 +4,15 @@ Nothing is worked out while folding: each entity keeps its statements, and whoev
 needs from their one order (events.md, "Order"). Folding is commutative and idempotent, therefore.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from typing import Any, NamedTuple, Self, TypeVar
 
 from aggregators.calendar import Calendar
 from aggregators.meaning import Meaning
+from events.canonical import order_key
 from events.event import Event
 
 Derived = TypeVar("Derived")
@@ -82,29 +81,11 @@ class Stated(NamedTuple):
     event: Event
 
 
-OrderKey = tuple[int, str, str, str, str]
-
-
-def order_key(event: Event) -> OrderKey:
-    """What orders any two events of an entity, the same for every reader (events.md, "Order")."""
-    return (event.time_ns, event.sequence, event.source, event.id, _canonical(event))
-
-
-def _canonical(event: Event) -> str:
-    stated = {**event.data, "complete": True} if event.complete else event.data
-    text = json.dumps(stated, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
-    return text + event.verb
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
 class Entity:
     """All that was stated about one opportunity, contract, account, ... in the order of events."""
 
-    def __init__(self, kind: str, id: str) -> None:
-        self.kind, self.id = kind, id
+    def __init__(self, kind: str, entity_id: str) -> None:
+        self.kind, self.id = kind, entity_id
         self._by_event: dict[tuple[str, str], Event] = {}
 
     def fold(self, event: Event) -> bool:
@@ -130,7 +111,7 @@ class Entity:
 
     @cached_property
     def _stated(self) -> dict[str, list[Stated]]:
-        found: dict[str, list[Stated]] = defaultdict(list)
+        found: defaultdict[str, list[Stated]] = defaultdict(list)
         for event in self.statements:
             for field in FIELDS[self.kind] if event.complete else event.data:
                 found[field].append(Stated(event.data.get(field), event))
@@ -175,7 +156,8 @@ class Entity:
 
     def history(self, field: str) -> list[Stated]:
         """Every statement of a field, oldest first; a full statement that leaves it out clears it."""
-        return self._stated.get(field, [])
+        found: list[Stated] = self._stated.get(field, [])
+        return found
 
     def newest(self, field: str) -> Any:
         """The field's newest value at every as-of; None if it was never stated, or cleared."""
@@ -189,10 +171,8 @@ class Entity:
 
     def stated_at(self, field: str, instant_ms: int) -> Stated | None:
         """The statement of a field that was in force at an instant."""
-        for stated in reversed(self.history(field)):
-            if stated.event.time_ms <= instant_ms:
-                return stated
-        return None
+        by_then = [stated for stated in self.history(field) if stated.event.time_ms <= instant_ms]
+        return by_then[-1] if by_then else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +214,7 @@ class Company:
     def all(self, kind: str) -> Iterator[Entity]:
         """Every entity of a kind, dead ones too, by id."""
         entities = self._entities.get(kind, {})
-        return (entities[id] for id in sorted(entities))
+        return (entities[entity_id] for entity_id in sorted(entities))
 
     def living(self, kind: str) -> Iterator[Entity]:
         """Every entity of a kind that is neither deleted nor merged away, by id."""
@@ -249,6 +229,6 @@ class Company:
         kept: Derived = self._derived[key]
         return kept
 
-    def find(self, kind: str, id: str) -> Entity | None:
+    def find(self, kind: str, entity_id: str) -> Entity | None:
         """The entity of that id, dead or alive; None if nothing was ever said of it."""
-        return self._entities.get(kind, {}).get(id)
+        return self._entities.get(kind, {}).get(entity_id)
