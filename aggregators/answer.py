@@ -1,7 +1,7 @@
 """Answering a question on the exact road: the sums of a KPI's contributions, group by group."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from aggregators.ask import Ask
 from aggregators.calendar import ALWAYS, Span
@@ -28,7 +28,7 @@ def answer(company: Company, question: Question) -> list[Row]:
         row
         for reading in kpi.readings
         for window, span in windows(ask, kpi, reading)
-        for row in _rows(ask, kpi, reading, window, reading.contributions(ask, span))
+        for row in rows_of(ask, kpi, reading, window, groups(kpi, question, reading.contributions(ask, span)))
     ]
 
 
@@ -64,11 +64,11 @@ def groups(
     return found
 
 
-def _rows(
-    ask: Ask, kpi: Kpi, reading: Reading, window: Window, contributions: Iterable[Contribution]
-) -> Iterable[Row]:
+def rows_of(
+    ask: Ask, kpi: Kpi, reading: Reading, window: Window, found: Mapping[tuple[str, ...], Mapping[str, Sums]]
+) -> Iterator[Row]:
+    """The rows that the sums of each group come to: the last step, the same on either road."""
     names = (*ask.question.by, *([kpi.partition.name] if kpi.partition else []))
-    found = groups(kpi, ask.question, contributions)
     for labels in sorted(found) if ask.question.by else found:
         figure = reading.figure(ask, found[labels])
         yield Row(
