@@ -379,10 +379,12 @@ def _schema_at(path: tuple[int | str, ...]) -> Schema | None:
 def _nearest(path: tuple[int | str, ...]) -> str:
     parent = _schema_at(path[:-1])
     siblings = list(parent.fields) if parent is not None else []
+    elsewhere = [key.dotted for key in keys_of(_schema()) if key.path[-1] == path[-1]]
+    if elsewhere and len(path) == 1:
+        return f"Did you mean {elsewhere[0]}?"
     near = get_close_matches(str(path[-1]), siblings, n=1, cutoff=0.6)
     if near:
         return f"Did you mean {_dotted((*path[:-1], near[0]))}?"
-    elsewhere = [key.dotted for key in keys_of(_schema()) if key.path[-1] == path[-1]]
     if elsewhere:
         return f"Did you mean {elsewhere[0]}?"
     return f"Known here: {', '.join(siblings)}."

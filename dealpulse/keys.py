@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-type_names = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+_TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,12 @@ class Schema:
     @property
     def fields(self) -> dict[str, "Schema"]:
         """The named keys of a section, those of all variants together."""
-        found: dict[str, Schema] = {}
+        found: dict[str, list[Mapping[str, Any]]] = {}
         for variant in self.variants:
             for name, node in variant.node.get("properties", {}).items():
-                found.setdefault(name, self._sibling(node))
-        return found
+                if node not in found.setdefault(name, []):
+                    found[name].append(node)
+        return {name: self._sibling(_either(nodes)) for name, nodes in found.items()}
 
     @property
     def entries(self) -> "Schema | None":
@@ -121,6 +122,20 @@ class Schema:
         return self.fields.get(name) or self.entries
 
 
+def _either(nodes: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """One node for a key that several alternatives have, each in its own way."""
+    if len(nodes) == 1:
+        return nodes[0]
+    first, *others = nodes
+    same = {
+        name: first[name]
+        for name in ("default", "description", "writeOnly")
+        if name in first and all(first[name] == other.get(name) for other in others)
+    }
+    described = {"description": first["description"]} if "description" in first else {}
+    return {"anyOf": nodes} | described | same
+
+
 def keys_of(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[Key]:
     """Every key under a node, in the order of the models."""
     for name, child in schema.fields.items():
@@ -155,9 +170,9 @@ def _in_words(schema: Schema) -> str:
         return "a section"
     if schema.items is not None:
         return f"a list of {schema.items.allowed}"
-    words = type_names.get(str(node.get("type")), "text")
+    words = _TYPES.get(str(node.get("type")), "text")
     if "pattern" in node:
-        words += f" like {node['pattern']}"
+        words += f" matching `{node['pattern']}`"
     low, high = node.get("minimum"), node.get("maximum")
     if low is not None and high is not None:
         return f"{words} from {low} to {high}"

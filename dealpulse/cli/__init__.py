@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
         """Global options count wherever they stand: `dealpulse worker --config FILE` works too."""
         return super().parse_args(ctx, _global_first(args))
 
-    def main(  # type: ignore[override]  # click's overloads differ in the result alone
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,

@@ -38,6 +38,14 @@ def show(invocation: Invocation, *, format_: str, changed: bool) -> None:
         click.echo(f"{key:<{width}} = {_as_toml(value)}{suffix}")
 
 
+@config.command()
+def table() -> None:
+    """Print the table of all keys in Markdown: the page docs/configuration.md."""
+    from dealpulse.config_page import page
+
+    click.echo(page(), nl=False)
+
+
 def _as_toml(value: object) -> str:
     """A value as the file would hold it; an absent one has no form in TOML.
 
