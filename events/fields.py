@@ -86,7 +86,7 @@ def _decimal(value: Any) -> Decimal:
 def _share(value: Any) -> Decimal:
     if not 0 <= (found := _decimal(value)) <= 1:
         raise refusal("expected a number from 0 to 1")
-    return found
+    return decimal_of(round(found, 6))  # the fold keeps millionths, half to even
 
 
 def _rate(value: Any) -> Decimal:
@@ -172,6 +172,7 @@ Share = Annotated[
         }
     ),
 ]
+"""Read to six decimals, half to even."""
 Rate = Annotated[Decimal, PlainValidator(_rate), WithJsonSchema(_number_schema)]
 Goal = Annotated[Decimal, PlainValidator(_goal), WithJsonSchema(_number_schema)]
 Count = Annotated[

@@ -1,0 +1,238 @@
+"""The hot path: read a change of an opportunity in two microseconds, or leave it to the canonical reader.
+
+`decode` and the functions beside it accept less than `events.reader`, never more, and read equal values:
+whatever seems doubtful raises one of `REFUSED`, and the caller then asks the canonical reader, which
+judges it and words what is wrong. So a caller reads `time` and every stated field that has a function
+here (`created_at`, `close_date`, `amount`, `probability`) before it calls an event good.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .currencies import EXPONENTS
+from .decimals import MAX_DECIMALS, MAX_MINOR
+from .fields import has_control
+from .instants import day_number
+from .instants import time_ns as plain_time_ns
+from .topics import MAX_VALUE_BYTES
+
+REFUSED: Final = (ValueError, KeyError, TypeError, ArithmeticError, RecursionError)
+"""What the functions here raise where the canonical reader shall judge. msgspec's errors are ValueErrors."""
+
+_Attribute = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_Name = _Attribute | UnsetType | None
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)] | UnsetType | None
+_Currency: Any = Literal.__getitem__(tuple(sorted(EXPONENTS)))
+
+
+class Number(str):
+    """The text of a JSON number that has a point or an exponent."""
+
+    __slots__ = ()
+
+
+class Data(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The fields of an opportunity: a value, None where cleared, UNSET where unchanged.
+
+    `amount` and `probability` are a `str`, an `int` or a `Number` (or nonsense, which the functions
+    below refuse); `created_at` and `close_date` are texts yet to be read.
+    """
+
+    stage: _Name = UNSET
+    amount: Any = UNSET
+    currency: _Currency | UnsetType | None = UNSET
+    owner_id: _Name = UNSET
+    close_date: str | UnsetType | None = UNSET
+    created_at: str | UnsetType | None = UNSET
+    name: _Name = UNSET
+    account_id: _Name = UNSET
+    pipeline: _Name = UNSET
+    type: Literal["new", "expansion", "cross_sell", "renewal"] | UnsetType | None = UNSET
+    referred_by: _Name = UNSET
+    probability: Any = UNSET
+    forecast_category: Literal["omitted", "pipeline", "best_case", "commit", "closed"] | UnsetType | None = (
+        UNSET
+    )
+    lost_reason: _Text = UNSET
+    lead_source: _Text = UNSET
+    complete: bool | None = None
+
+
+class OpportunityChanged(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A `dealpulse.opportunity.changed`. Other types are rare, and read by the canonical reader."""
+
+    specversion: Literal["1.0"]
+    id: _Attribute
+    source: _Attribute
+    type: Literal["dealpulse.opportunity.changed"]
+    subject: _Attribute
+    time: str
+    data: Data
+    sequence: _Attribute | None = None
+    recordedtime: str | None = None
+    datacontenttype: Literal["application/json"] | None = None
+    dataschema: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    partitionkey: str | None = None
+
+
+_BACKSLASH, _DELETE = b"\\\x7f"
+_decode = msgspec.json.Decoder(OpportunityChanged, float_hook=Number).decode
+
+
+def decode(value: bytes) -> OpportunityChanged:
+    """The event in a record's value; `recordedtime` is checked, `time` and `data` as far as types go.
+
+    Raises one of REFUSED where the canonical reader shall judge.
+    """
+    if len(value) > MAX_VALUE_BYTES:
+        raise ValueError("too long")
+    event = _decode(value)
+    # A control character comes as an escape, as DEL or beyond ASCII: most values hold none of these.
+    if _BACKSLASH in value or _DELETE in value or not value.isascii():
+        named = f"{event.id}{event.source}{event.subject}{event.sequence}"
+        if not named.isprintable() and has_control(named):
+            raise ValueError("control character")
+    if event.recordedtime is not None:
+        time_ns(event.recordedtime)
+    return event
+
+
+class _Midnights(dict[str, int]):
+    """`2026-11-23` -> ns since 2000 of its midnight in UTC, remembered."""
+
+    def __missing__(self, text: str) -> int:
+        ns = day_number(text) * 86_400_000_000_000
+        if len(self) < 100_000:
+            self[text] = ns
+        return ns
+
+
+class _Days(dict[str, int]):
+    """`2026-11-23` -> days since 2000, remembered."""
+
+    def __missing__(self, text: str) -> int:
+        day = day_number(text)
+        if len(self) < 100_000:
+            self[text] = day
+        return day
+
+
+class _Tails(dict[str, int]):
+    """`:00.125+08:00` (seconds, fraction, offset) -> ns to add, remembered while there are few."""
+
+    def __missing__(self, text: str) -> int:
+        # The plain reader reads it, on a day that no offset leads out of the years allowed.
+        ns = plain_time_ns(f"2000-01-01T00:00{text}")
+        if len(self) < 50_000 and len(text) < 20:
+            self[text] = ns
+        return ns
+
+
+_MIDNIGHTS = _Midnights()
+_TAILS = _Tails()
+_MINUTES = {f"T{h:02d}:{m:02d}": (h * 60 + m) * 60_000_000_000 for h in range(24) for m in range(60)}
+_FIRST_SAFE: Final = plain_time_ns("1970-01-02T00:00:00Z")
+_LAST_SAFE: Final = plain_time_ns("2099-12-31T00:00:00Z")
+
+day = _Days().__getitem__
+"""`2026-11-23` -> days since 2000-01-01. Raises ValueError."""
+
+
+def time_ns(text: str) -> int:
+    """RFC 3339 with offset -> ns since 2000-01-01 UTC, by three look-ups. Raises ValueError, KeyError."""
+    ns = _MIDNIGHTS[text[:10]] + _MINUTES[text[10:16]] + _TAILS[text[16:]]
+    if _FIRST_SAFE <= ns < _LAST_SAFE:
+        return ns
+    return plain_time_ns(text)
+
+
+_LIMIT_E5: Final[dict[str | None, int]] = {
+    code: MAX_MINOR // 10**exponent * 10**5 for code, exponent in EXPONENTS.items()
+} | {None: MAX_MINOR * 10**5}
+"""Currency -> the largest amount x 10^5."""
+
+
+def amount_e5(value: Any, currency: str | None) -> int:
+    """A stated amount x 10^5; what is cut beyond leaves a trace, so that rounding it later is exact.
+
+    Cut digits that are not all zero turn a last digit 0 or 5 into 1 or 6: rounding to at most four
+    decimals, half to even, then gives what the full decimal would. `currency` is the one stated in the
+    same event, None where none is; it decides the range. Raises ValueError, KeyError, TypeError.
+    """
+    if type(value) is str and value[-3:-2] == ".":
+        digits = value[:-3] + value[-2:]
+        if digits.isdecimal() and digits.isascii() and len(digits) < 20:
+            found = int(digits) * 1000
+            if found <= _LIMIT_E5[currency]:
+                return found
+            raise ValueError("amount out of range")
+    limit = _LIMIT_E5[currency]
+    found, cut = _scaled(value, 5)
+    if abs(found) > limit or (cut and abs(found) == limit):
+        raise ValueError("amount out of range")
+    return _sticky(found) if cut else found
+
+
+def share_e6(value: Any) -> int:
+    """A stated probability, 0 to 1, x 10^6; more than six decimals are rounded half to even.
+
+    Raises ValueError, TypeError.
+    """
+    found, cut = _scaled(value, 12)
+    if not 0 <= found <= 10**12 or (cut and found == 10**12):
+        raise ValueError("no share")
+    whole, rest = divmod(found, 10**6)
+    half = 500_000
+    return whole + (rest > half or (rest == half and (cut or whole & 1)))
+
+
+def _scaled(value: Any, digits: int) -> tuple[int, bool]:
+    """(value x 10^digits cut towards zero, whether anything but zeros was cut)."""
+    kind = type(value)
+    if kind is int:
+        if abs(value) > MAX_MINOR:
+            raise ValueError("out of range")
+        return value * 10**digits, False
+    if kind is not str and kind is not Number:
+        raise TypeError("no number")
+    sign, rest = (-1, value[1:]) if value[:1] == "-" else (1, value)
+    whole, point, fraction = rest.partition(".")
+    if not (whole.isdecimal() and rest.isascii()) or (point and not fraction.isdecimal()):
+        return _scaled_exponent(value, digits)
+    if len(whole) > 20 or len(fraction) > MAX_DECIMALS:
+        raise ValueError("out of range")
+    kept = int(whole + fraction[:digits].ljust(digits, "0"))
+    return sign * kept, bool(fraction[digits:].strip("0"))
+
+
+def _scaled_exponent(value: str, digits: int) -> tuple[int, bool]:
+    """As `_scaled`, for a text with an exponent; anything else is refused."""
+    mantissa, e, exponent = value.replace("E", "e").partition("e")
+    shift = exponent[1:] if exponent[:1] in ("+", "-") else exponent
+    if not (e and value.isascii() and shift.isdecimal() and len(shift) < 3 and len(mantissa) < 40):
+        raise ValueError("no decimal")
+    whole, point, fraction = mantissa.removeprefix("-").partition(".")
+    if not whole.isdecimal() or (point and not fraction.isdecimal()):
+        raise ValueError("no decimal")
+    number = Decimal(f"{mantissa}e{exponent}")
+    if number.adjusted() > 20 or int(number.as_tuple().exponent) < -MAX_DECIMALS:
+        raise ValueError("out of range")
+    sign, coefficient, power = number.as_tuple()
+    assert isinstance(power, int)
+    found = int("".join(map(str, coefficient)))
+    kept, cut = (
+        (found * 10 ** (power + digits), 0) if power + digits >= 0 else divmod(found, 10 ** -(power + digits))
+    )
+    return -kept if sign else kept, bool(cut)
+
+
+def _sticky(found: int) -> int:
+    """The integer whose cut digits leave their trace in its last one: 0 becomes 1, 5 becomes 6."""
+    if found % 5:
+        return found
+    return found + 1 if found > 0 else found - 1
