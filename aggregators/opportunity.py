@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from aggregators.accounts import Accounts
-from aggregators.calendar import DAY_MS
+from aggregators.calendar import ALWAYS, DAY_MS, Span
 from aggregators.company import Company, Entity
 from aggregators.meaning import Stage
 from aggregators.money import Rates, minor_units
@@ -126,10 +126,14 @@ class Deal:
         """Neither won, lost nor omitted."""
         return self.outcome == OPEN
 
-    @property
-    def created_by_then(self) -> bool:
-        """Whether it has been created by the instant."""
-        return self.created_at is not None and self.created_at <= self.as_of_ms
+    def created_in(self, window: Span) -> bool:
+        """Created in the window, and by the instant.
+
+        A deal of unknown creation is in no window of days, but in `all`: it is there, so it was created.
+        """
+        if self.created_at is None:
+            return window == ALWAYS
+        return self.created_at <= self.as_of_ms and self.created_on in window
 
     @property
     def age_ms(self) -> int | None:

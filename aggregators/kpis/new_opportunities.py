@@ -13,7 +13,7 @@ def count(ask: Ask, window: Span) -> Iterator[Contribution]:
     Whether it has been closed since does not matter; reopened, reassigned or pulled in is not new.
     """
     for deal in ask.deals:
-        if deal.created_by_then and deal.created_on in window:
+        if deal.created_in(window):
             by = ask.by_deal(deal, deal.creator, deal.created_on)
             yield Contribution(deal.record, by, 1, on=deal.created_on)
 
@@ -21,7 +21,7 @@ def count(ask: Ask, window: Span) -> Iterator[Contribution]:
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
     """The amount of each as of the instant (F16): at the rate of its close, or of the as-of day."""
     for deal in ask.deals:
-        if deal.created_by_then and deal.created_on in window:
+        if deal.created_in(window):
             by = ask.by_deal(deal, deal.creator, deal.created_on)
             yield Contribution(
                 deal.record,

@@ -27,7 +27,7 @@ def cohort_open(ask: Ask, window: Span) -> Iterator[Contribution]:
 
 def _cohort(ask: Ask, window: Span, outcome: str) -> Iterator[Contribution]:
     for deal in ask.deals:
-        if deal.created_by_then and deal.created_on in window and deal.outcome != "omitted":
+        if deal.created_in(window) and deal.outcome != "omitted":
             by = ask.by_deal(deal, deal.creator, deal.created_on)
             yield Contribution(deal.record, by, int(deal.outcome == outcome), 1, on=deal.created_on)
 
