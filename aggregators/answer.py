@@ -83,7 +83,7 @@ def rows_of(
             numerator=figure.numerator,
             denominator=figure.denominator,
             samples=0 if figure.value is None else figure.samples,
-            additive=reading.additive,
+            additive=reading.additive and not set(reading.overlaps) & set(ask.question.by),
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from aggregators.accounts import Accounts
+from aggregators.calendar import Span
 from aggregators.company import Company
 from aggregators.kpi import UNASSIGNED
 from aggregators.money import Rates
@@ -43,6 +44,10 @@ class Ask:
         """The same for any other instant, priced as of that instant; not kept."""
         found = (opportunity.at(instant_ms, self.rates) for opportunity in self.opportunities)
         return [deal for deal in found if deal is not None]
+
+    def trailing_12m(self, until: date) -> Span:
+        """The twelve months that end on a day."""
+        return self.calendar.windows("trailing_12m", until)[0][1]
 
     def by(self, rep: str | None, on: date | None, **labels: str | None) -> tuple[str, ...]:
         """The labels of a record for the dimensions asked for, `unassigned` where there is none (F15).

@@ -7,17 +7,22 @@ even, so that sums are exact (F5). Source: kpi-definitions.md, KPI 1 and 2, F3 t
 """
 
 from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
+from aggregators.accounts import Accounts
 from aggregators.calendar import add_months
+from aggregators.company import Company, Entity
+from aggregators.money import minor_units
+from aggregators.people import People
 
 MICRO = 10**6
 """Annual values and accruals are integers of 1 / MICRO minor units."""
 
-Kind = Literal["new", "expansion", "cross_sell", "renewal"]
 Per = Literal["term", "year", "month"]
 DAY = timedelta(days=1)
 
@@ -97,9 +102,15 @@ class Contract:
     per: Per
     one_time_minor: int
     currency: str
-    kind: Kind = "new"
+    kind: str = "new"
     cancelled_on: date | None = None
     replaced_on: date | None = None
+    purchase: bool = False
+
+    @property
+    def record(self) -> str:
+        """What `explain` lists: the contract, or the opportunity that stands for one (F34)."""
+        return f"{'opportunity' if self.purchase else 'contract'}/{self.id}"
 
     @property
     def bought_on(self) -> date:
@@ -200,6 +211,49 @@ class Contract:
             days = (self.end_on - self.start_on).days + 1
             return total * Fraction((last - span.first).days + 1, days)
         return Fraction(annual, 12 * MICRO) * _months_of_days(span.first, last)
+
+
+def read_contracts(company: Company) -> Iterator[Contract]:
+    """Every living contract that is no trial, as known today, by id.
+
+    Without a `start_date` it starts with its ramp, else on `signed_on`, else on the day of its
+    earliest event. Of several contracts that supersede one the earliest start counts; a trial, a
+    deleted contract and the contract itself replace nothing.
+    """
+    people, accounts = People(company), Accounts(company)
+    entities = [entity for entity in company.living("contract") if not entity.newest("trial")]
+    starts: dict[str, date] = {}
+    for entity in entities:
+        replaced = entity.newest("supersedes")
+        if replaced is not None and replaced != entity.id:
+            starts[replaced] = min(_start_on(company, entity), starts.get(replaced, date.max))
+    for entity in entities:
+        ramp = entity.newest("ramp") or ()
+        currency = entity.newest("currency") or company.meaning.company.currency
+        amounts = [step[2] for step in ramp] or [entity.newest("recurring_amount") or Decimal(0)]
+        owners, start_on = entity.history("owner_id"), _start_on(company, entity)
+        yield Contract(
+            id=entity.id,
+            account_id=accounts.survivor(entity.newest("account_id")),
+            owner_id=people.resolve(owners[-1].value, owners[-1].event.source) if owners else None,
+            signed_on=entity.newest("signed_on") or start_on,
+            start_on=start_on,
+            end_on=entity.newest("end_date") or max((step[1] for step in ramp), default=None),
+            recurring_minor=sum(minor_units(amount, currency) for amount in amounts),
+            per="term" if ramp else entity.newest("recurring_per") or "term",
+            one_time_minor=minor_units(entity.newest("one_time_amount") or Decimal(0), currency),
+            currency=currency,
+            kind=entity.newest("kind") or "new",
+            cancelled_on=entity.newest("cancelled_on"),
+            replaced_on=starts.get(entity.id),
+        )
+
+
+def _start_on(company: Company, entity: Entity) -> date:
+    ramp = entity.newest("ramp") or ()
+    stated = entity.newest("start_date") or min((step[0] for step in ramp), default=None)
+    found: date = stated or entity.newest("signed_on") or company.calendar.day(entity.first_ms)
+    return found
 
 
 def _months_of_days(first: date, last: date) -> Fraction:

@@ -6,11 +6,13 @@ ended, however recently, is not active: it is *in grace* for as long as a renewa
 the gap (F33). Source: kpi-definitions.md, KPI 9, F3, F7, F33 to F35.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from aggregators.contracts import Contract, Stretch
+from aggregators.ask import Ask
+from aggregators.contracts import Contract, Stretch, read_contracts
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +88,100 @@ def _follows(earlier: Stretch, later: Stretch, *, grace_days: int) -> bool:
 def purchase_stretch(closed_on: date, *, active_days: int) -> Stretch:
     """The days for which a purchase keeps its account a customer: from the close, that day inside (F34)."""
     return Stretch(closed_on, closed_on + timedelta(days=active_days - 1))
+
+
+class Customers:
+    """Every contract and every customer of a company, as known today, and whose they are (F32)."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.grace_days = ask.meaning.kpis.renewal_grace_days
+        self.by_purchases = ask.meaning.kpis.customer_basis == "purchases"
+        if self.by_purchases:
+            self.contracts: Sequence[Contract] = tuple(_purchases(ask))
+            self._customers = self._grouped()
+        else:
+            self.contracts = ask.company.derived("contracts", lambda: tuple(read_contracts(ask.company)))
+            self._customers = ask.company.derived(Customers, self._grouped)
+        self._alone = {c.record: c for c in self.contracts if c.account_id is None}
+
+    def __iter__(self) -> Iterator[Customer]:
+        """Every customer there is, was or will be, by id."""
+        return iter(self._customers.values())
+
+    def of(self, account_id: str | None) -> Customer | None:
+        """The customer an account belongs to; None for an account that never had a contract."""
+        return self._customers.get(self._ask.accounts.customer(account_id) or "")
+
+    def key(self, contract: Contract) -> str:
+        """The id of the contract's customer: its account (F35), else the contract itself."""
+        return self._ask.accounts.customer(contract.account_id) or contract.record
+
+    def by_contract(self, contract: Contract) -> tuple[str, ...]:
+        """The labels of a contract: its own owner's at signature, else its account owner's (F32)."""
+        rep = contract.owner_id or self.owner(contract.account_id, contract.signed_on)
+        return self._labels(rep, contract.signed_on, contract.account_id, contract.kind)
+
+    def by_customer(self, customer_id: str, on: date, *, kind: str | None = None) -> tuple[str, ...]:
+        """The labels of a customer: its account owner's at the end of that day, and his team's on it.
+
+        A contract without an account is a customer of its own, and its owner's.
+        """
+        alone = self._alone.get(customer_id)
+        if alone is not None:
+            return self._labels(alone.owner_id, on, None, kind)
+        return self._labels(self.owner(customer_id, on), on, customer_id, kind)
+
+    def record(self, customer_id: str) -> str:
+        """What `explain` lists for a customer: its account, or the contract that has none."""
+        alone = self._alone.get(customer_id)
+        return f"account/{customer_id}" if alone is None else alone.record
+
+    def owner(self, account_id: str | None, on: date) -> str | None:
+        """The owner of an account at the end of a day, or at the as-of instant if that is earlier.
+
+        The first owner ever stated (by then) holds before it, too, as with opportunities (F21):
+        accounts are often told of later than the contracts they have long had.
+        """
+        account = self._ask.accounts.find(account_id)
+        if account is None:
+            return None
+        instant_ms = min(self._ask.calendar.end_ms(on), self._ask.as_of_ms)
+        stated = account.stated_at("owner_id", instant_ms)
+        if stated is None:
+            told = account.history("owner_id")
+            stated = told[0] if told and told[0].event.time_ms <= self._ask.as_of_ms else None
+        return stated and self._ask.people.resolve(stated.value, stated.event.source)
+
+    def _labels(self, rep: str | None, on: date, account_id: str | None, kind: str | None) -> tuple[str, ...]:
+        account = self._ask.accounts.find(account_id)
+        segment, region = (account.newest("segment"), account.newest("region")) if account else (None, None)
+        return self._ask.by(rep, on, kind=kind, segment=segment, region=region)
+
+    def _grouped(self) -> dict[str, Customer]:
+        held: dict[str, list[Contract]] = defaultdict(list)
+        for contract in self.contracts:
+            held[self.key(contract)].append(contract)
+        return {key: customer(key, held[key], grace_days=self.grace_days) for key in sorted(held)}
+
+
+def _purchases(ask: Ask) -> Iterator[Contract]:
+    """Each opportunity won by the as-of instant as a one-time contract of its amount (F34)."""
+    days = ask.meaning.kpis.purchase_active_days
+    for deal in ask.deals:
+        if deal.outcome == "won" and deal.closed_on is not None:
+            held = purchase_stretch(deal.closed_on, active_days=days)
+            yield Contract(
+                id=deal.id,
+                account_id=deal.account_id,
+                owner_id=deal.closer,
+                signed_on=held.first,
+                start_on=held.first,
+                end_on=held.last,
+                recurring_minor=0,
+                per="term",
+                one_time_minor=deal.native_amount or 0,
+                currency=deal.currency,
+                kind=deal.type,
+                purchase=True,
+            )

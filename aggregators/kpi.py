@@ -118,7 +118,8 @@ class Reading:
     `parts`, the units of numerator and denominator, it is `value` of their two sums, and where that
     is None the samples are 0. `level` readings are asked at the as-of instant, whatever the window.
     A reading that is no sum over a sum (velocity, projected lifetime value) is `compose`d of the sums
-    of the parts that its contributions name.
+    of the parts that its contributions name. `overlaps` are the dimensions by which one record counts
+    in several rows (a customer by kind of contract), so that these do not add up.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Reading:
     parts: tuple[Unit, Unit] | None = None
     level: bool = False
     additive: bool = True
+    overlaps: tuple[str, ...] = ()
     value: Callable[[Number, Number], Number | None] = quotient
     compose: Compose | None = None
 
