@@ -8,7 +8,6 @@ plain road is `aggregators.opportunity`, written independently.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -100,6 +99,8 @@ class StageTable:
 
     def __init__(self, meaning: Meaning, labels: Symbols) -> None:
         self.meaning, self.labels = meaning, labels
+        self.default_pipeline = labels["default"]
+        self.reporting = labels[meaning.company.currency]
         self.zone = zone(meaning.company.timezone)
         self._known = 0
 
@@ -112,7 +113,6 @@ class StageTable:
         pipelines = list(self.meaning.pipelines)
         shape = (len(pipelines) + 1, len(texts))
         self.pipeline = np.full(len(texts), len(pipelines), np.int64)  # the last row: unknown pipelines
-        self.pipeline[0] = pipelines.index("default") if "default" in pipelines else len(pipelines)
         self.outcome = np.full(shape, OPEN, np.int8)
         self.order = np.full(shape, -1, np.int64)
         self.threshold = np.full(shape, NEVER, np.int64)
@@ -135,11 +135,6 @@ class StageTable:
         reporting = EXPONENTS[self.meaning.company.currency]
         exponents = [EXPONENTS.get(text, reporting) for text in texts]
         self.divisor = np.array([10 ** (5 - exponent) for exponent in exponents], dtype=np.int64)
-
-    @cached_property
-    def reporting(self) -> int:
-        """The label of the reporting currency."""
-        return self.labels[self.meaning.company.currency]
 
 
 def round_half_even(amounts: Int64, divisors: Int64) -> Int64:
@@ -240,17 +235,17 @@ def _kinds(rows: Ints, groups: _Groups, table: StageTable) -> tuple[Ints, Ints, 
     """Per row: (stage label, pipeline label, row of the table) as they stand after it."""
     stage = np.maximum(rows["stage"][groups.filled(rows["stage"] >= 0)], 0)
     pipeline = np.maximum(rows["pipeline"][groups.filled(rows["pipeline"] >= 0)], 0)
+    pipeline = np.where(pipeline == 0, table.default_pipeline, pipeline)
     return stage, pipeline, table.pipeline[pipeline]
 
 
-def _with_unseen_opening(
-    rows: Ints, deals: Int64, earliest: Int64, table: StageTable
-) -> tuple[Ints, Int64]:
+def _with_unseen_opening(rows: Ints, deals: Int64, earliest: Int64, table: StageTable) -> tuple[Ints, Int64]:
     """A deal first told of as closed was open, in no stage we know, from its creation until then."""
     groups = _Groups(np.append(True, deals[1:] != deals[:-1]))
     starts = groups.starts
     heads = rows[starts]
-    pipeline = table.pipeline[np.maximum(heads["pipeline"], 0)]
+    pipeline = np.maximum(heads["pipeline"], 0)
+    pipeline = table.pipeline[np.where(pipeline == 0, table.default_pipeline, pipeline)]
     closed = table.outcome[pipeline, np.maximum(heads["stage"], 0)] != OPEN
     if not closed.any():
         return rows, deals
@@ -279,7 +274,7 @@ def _fill_heads(
 def _states(
     heads: Ints, of: Int64, rows: Ints, deals: Int64, groups: _Groups, earliest: Int64, table: StageTable
 ) -> Ints:
-    first, last, here, number = groups.first, groups.last, groups.here, groups.number
+    first, number = groups.first, groups.number
     t = rows["t"]
     created = heads["created"][of][number]
     known = created != UNKNOWN
@@ -289,7 +284,8 @@ def _states(
     stage, pipeline, pipeline_row = _kinds(rows, groups, table)
     outcome = table.outcome[pipeline_row, stage]
     is_open = outcome == OPEN
-    moved = (stage != groups.before(stage, -1)) | (pipeline_row != groups.before(pipeline_row, -1))
+    turned = pipeline != groups.before(pipeline, -1)  # into another pipeline, where all starts anew (F29)
+    moved = turned | (stage != groups.before(stage, -1))
     outcome_before = groups.before(outcome, OPEN)
     closing = ~is_open & (outcome != outcome_before)  # won to won never moves the close (G7)
     reopening = is_open & (outcome_before != OPEN)
@@ -304,8 +300,10 @@ def _states(
     cycle = np.where(is_open | ~known, UNKNOWN, cycle)
 
     clock = np.where(first & is_open & known, created, np.maximum(at, np.where(known, created, at)))
-    forward = _forward(groups, table, pipeline_row, stage, moved & is_open, reopening, clock, closed_at)
-    entered = clock[groups.filled(moved)]
+    since = np.where(is_open, clock, np.where(closing, closed_at, at))
+    order = np.where(moved & is_open, table.order[pipeline_row, stage], -1)
+    forward = _forward(groups, turned, order, reopening, since, closed_at)
+    entered = since[groups.filled(moved)]
 
     owner = np.maximum(rows["owner"][groups.filled(rows["owner"] >= 0)], 0)
     creator = _creator(groups, rows["owner"], t, created, known, owner)
@@ -320,10 +318,9 @@ def _states(
     probability = rows["probability"][groups.filled(rows["probability"] != -1)]
     category = rows["category"][groups.filled(rows["category"] != -1)]
 
-    since = np.where(is_open, clock, np.where(closing, closed_at, at))
-    until = np.where(last, NEVER, np.append(at[1:], NEVER))
-    # A close that takes effect before it was told ends all that was true until then (F17, F19).
-    until = np.minimum(until, groups.least_after(np.where(closing, closed_at, NEVER)))
+    # What is said last in order and true by then stands: a close that takes effect before it was
+    # told ends all that was true until then (F17, F19).
+    until = groups.least_after(since)
     threshold = table.threshold[pipeline_row, stage]
 
     states = np.zeros(len(rows), dtype=STATE)
@@ -371,39 +368,32 @@ def _closes(
     event_day = table.zone.day(event_at)
     day = np.where(given, np.minimum(close[by], event_day), event_day)
     flags = np.where(given & (close[by] > event_day), FLAG_CLOSE_AFTER_EVENT, 0)
-    effective = np.minimum(event_at, table.zone.day_start(day + 1))
+    effective = np.minimum(event_at, table.zone.day_start(day + 1) - 1)
     return day, effective, given, flags
 
 
 def _forward(
-    groups: _Groups,
-    table: StageTable,
-    pipeline_row: Ints,
-    stage: Ints,
-    entering: Bool,
-    reopening: Bool,
-    clock: Int64,
-    closed_at: Int64,
+    groups: _Groups, turned: Bool, order: Ints, reopening: Bool, since: Int64, closed_at: Int64
 ) -> Int64:
-    """Per row: the last forward move, moved on by the time the deal was closed since (KPI 4, F29)."""
-    number = groups.number
-    run = np.cumsum(groups.first | (pipeline_row != groups.before(pipeline_row, -1)))
-    order = np.where(entering, table.order[pipeline_row, stage], -1)
-    width = 2 + int(table.order.max(initial=-1))
-    best = np.maximum.accumulate(run * width + order + 1)
-    best_before = groups.before(best, 0)
-    ahead = (order >= 0) & (run * width + order + 1 > best_before)
+    """Per row: the last forward move, moved on by the time the deal was closed since (KPI 4, F29).
+
+    `order` is that of the open stage a row enters, -1 for every other row.
+    """
+    run = np.cumsum(turned) * (2 + int(order.max(initial=-1)))
+    best = np.maximum.accumulate(run + order + 1)
+    ahead = (order >= 0) & (run + order + 1 > groups.before(best, 0))
     moved_by = groups.filled(ahead)
-    closed_before = groups.before(closed_at, 0)
-    asleep_total = np.cumsum(np.where(reopening, clock - closed_before, 0))
-    asleep = asleep_total - asleep_total[moved_by]
-    start = clock[groups.starts][number]
-    return np.where(ahead[moved_by], clock[moved_by], start) + asleep
+    moved_at = np.where(ahead[moved_by], since[moved_by], since[groups.starts][groups.number])
+    # A back-dated close may begin before the last move, or before the last reopening: no time twice.
+    reopened_by = groups.before(groups.filled(reopening), 0)
+    awake = np.where(reopening[reopened_by], since[reopened_by], UNKNOWN)
+    awake = np.maximum(awake, groups.before(moved_at, UNKNOWN))
+    asleep = since - np.maximum(groups.before(closed_at, 0), awake)
+    total = np.cumsum(np.where(reopening, np.maximum(asleep, 0), 0))
+    return moved_at + total - total[moved_by]
 
 
-def _creator(
-    groups: _Groups, stated_owner: Ints, t: Int64, created: Int64, known: Bool, owner: Ints
-) -> Ints:
+def _creator(groups: _Groups, stated_owner: Ints, t: Int64, created: Int64, known: Bool, owner: Ints) -> Ints:
     """Per row: the owner at the creation; if there was none yet, the first ever stated (F21)."""
     stated = stated_owner >= 0
     by_then = groups.newest(stated & known & (t <= created))
@@ -411,4 +401,10 @@ def _creator(
     settled = by_then >= 0
     settled &= stated_owner[np.maximum(by_then, 0)] > 0
     by = np.where(settled, by_then, ever)[groups.number]
-    return np.where(by <= groups.here, stated_owner[np.minimum(by, len(t) - 1)], 0)
+    known_then = settled[groups.number] | (by <= groups.here)
+    return np.where(known_then, stated_owner[np.minimum(by, len(t) - 1)], 0)
+
+
+def fact_outcome(code: int) -> str:
+    """The kind of stage that an outcome code stands for."""
+    return next(kind for kind, outcome in OUTCOMES.items() if outcome == code)

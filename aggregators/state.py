@@ -2,8 +2,8 @@
 
 Between checkpoints a record costs one read and one insert. The rest happens once per checkpoint: the
 statements that are new, and the facts of the entities that changed, each as one chunk of bytes that
-says all it needs (format, new symbols, rows). Chunks of statements are a commutative set: `load` takes
-them in any order, any of them twice.
+says what is new of all it needs (format, symbols, rows). A chunk may be taken in twice, and statements
+are a commutative set, but the symbols of a chunk continue those of the chunks before it.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,8 @@ from aggregators.symbols import Symbols
 from events.canonical import canonical
 from events.errors import BadEventError
 from events.event import Event
-from events.keys import partitions_of
+from events.fast import REFUSED
+from events.keys import Partitioner, partitions_of
 from events.reader import read
 from events.topics import entity_of
 
@@ -63,7 +64,7 @@ class PartitionState(ABC):
     """The entities of one partition. Make one with `partition_state`."""
 
     def __init__(
-        self, topic: str, partition: int, partitions: int, partitioner: str, meaning: Meaning
+        self, topic: str, partition: int, partitions: int, partitioner: Partitioner, meaning: Meaning
     ) -> None:
         self.topic, self.partition, self.meaning = topic, partition, meaning
         self.newest_event_ms: int | None = None
@@ -92,7 +93,7 @@ class PartitionState(ABC):
 
     @abstractmethod
     def load(self, chunks: Iterable[bytes]) -> None:
-        """Take in chunks of statements that this or another state has given out."""
+        """Take in chunks of statements that a state has given out, in their order, any of them twice."""
 
     @abstractmethod
     def subjects(self) -> list[str]:
@@ -170,7 +171,7 @@ class PartitionState(ABC):
 
 
 def partition_state(
-    topic: str, partition: int, partitions: int, partitioner: str, meaning: Meaning
+    topic: str, partition: int, partitions: int, partitioner: Partitioner, meaning: Meaning
 ) -> PartitionState:
     """The empty state of a partition of that topic."""
     kind = DealState if entity_of(topic) == "opportunity" else PlainState
@@ -198,7 +199,7 @@ class DealState(PartitionState):
     itemsize: ClassVar[int] = ROW.itemsize
 
     def __init__(
-        self, topic: str, partition: int, partitions: int, partitioner: str, meaning: Meaning
+        self, topic: str, partition: int, partitions: int, partitioner: Partitioner, meaning: Meaning
     ) -> None:
         super().__init__(topic, partition, partitions, partitioner, meaning)
         self.labels, self.names = Symbols(), Symbols()
@@ -224,10 +225,7 @@ class DealState(PartitionState):
             key = keys[position]
             try:
                 subject, when, order, tail, row = read_row(value, labels, names)
-            except BadEventError as error:
-                refused.append((position, error))
-                continue
-            except LookupError:  # not for the hot path: a rare form, or a resync
+            except REFUSED:  # not for the hot path: a rare form, a resync, or no event at all
                 try:
                     event = read(value, self.topic)
                 except BadEventError as error:
@@ -249,7 +247,7 @@ class DealState(PartitionState):
                 if key != subject or key in elsewhere:
                     misplaced.append(position)
                     continue
-            if when > newest:
+            if when > newest:  # noqa: PLR1730 - a call of max for every record costs more
                 newest = when
             if insert(subject, order, tail, row):
                 applied += 1
@@ -403,7 +401,7 @@ class PlainState(PartitionState):
     """Every other kind of entity: each the keys of its statements, and their data as msgpack."""
 
     def __init__(
-        self, topic: str, partition: int, partitions: int, partitioner: str, meaning: Meaning
+        self, topic: str, partition: int, partitions: int, partitioner: Partitioner, meaning: Meaning
     ) -> None:
         super().__init__(topic, partition, partitions, partitioner, meaning)
         self.entity = entity_of(topic)
@@ -479,7 +477,9 @@ class PlainState(PartitionState):
         return Change(chunk, chunk, changed)
 
     def dump(self, subjects: Sequence[str], *, first: bool) -> Change:
-        names, keys, said = [], [], []
+        names: list[bytes] = []
+        keys: list[bytes] = []
+        said: list[bytes] = []
         for subject in subjects:
             name = subject.encode()
             entity = self._found[name]

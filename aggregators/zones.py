@@ -32,17 +32,19 @@ class Zone:
         """Local time minus UTC at each instant, in ms."""
         if len(self._offsets) == 1:
             return np.broadcast_to(self._offsets, instants.shape)
-        return self._offsets[np.searchsorted(self._starts, instants, side="right") - 1]
+        found: Int64 = self._offsets[np.searchsorted(self._starts, instants, side="right") - 1]
+        return found
 
     def day(self, instants: Int64) -> Int64:
         """The local day of each instant, in days since 2000-01-01."""
-        return (instants + self.offset_ms(instants)) // DAY_MS
+        days: Int64 = (instants + self.offset_ms(instants)) // DAY_MS
+        return days
 
     def day_start(self, days: Int64) -> Int64:
         """The first instant of each local day (the change itself where midnight is skipped)."""
-        midnight = days * DAY_MS
+        midnight: Int64 = days * DAY_MS
         if len(self._offsets) == 1:
-            return midnight - self._offsets[0]
+            return midnight - int(self._offsets[0])
         before = midnight - self.offset_ms(midnight - DAY_MS)
         after = midnight - self.offset_ms(midnight + DAY_MS)
         early, late = np.minimum(before, after), np.maximum(before, after)

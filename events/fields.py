@@ -125,7 +125,17 @@ _number_schema = {
 }
 
 Attribute = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=255), AfterValidator(_attribute)
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=255),
+    AfterValidator(_attribute),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
+        }
+    ),
 ]
 """A CloudEvents attribute."""
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255)]

@@ -75,12 +75,12 @@ class DealTable:
 
     @property
     def heads(self) -> Any:
-        """dtype HEAD, one row a deal; `ids[i]` is the subject of row i."""
+        """HEAD, one row a deal; `ids[i]` is the subject of row i."""
         return self._heads.rows
 
     @property
     def states(self) -> Any:
-        """dtype STATE and `deal` (a row of heads). Struck rows have `since` NEVER: they never stand."""
+        """STATE and `deal` (a row of heads). Struck rows have `since` NEVER: they never stand."""
         return self._states.rows
 
     def apply(self, shard: str, chunks: Iterable[bytes]) -> None:

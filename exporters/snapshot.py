@@ -1,0 +1,152 @@
+"""The merged state of all shards, and the instant it is true for.
+
+A `Sink` of `streams.follower`: it takes shards and deltas in, keeps the opportunities as fact tables and
+every other entity as its statements, and knows which shards are missing. It holds no truth.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from threading import Lock
+
+from aggregators.company import Company
+from aggregators.meaning import Meaning
+from aggregators.state import statement_chunk_events
+from aggregators.tables.deals import DealTable
+from events.topics import entity_of
+from streams.follower import COUNTS, ShardState
+
+
+class Snapshot:
+    """Everything an exporter knows. `lock` is held while it changes and while it is evaluated."""
+
+    def __init__(self, meaning: Meaning, shards: Iterable[tuple[str, int]]) -> None:
+        self.meaning = meaning
+        self.lock = Lock()
+        self.deals = DealTable()
+        self.shards: dict[str, ShardState | None] = {
+            f"{topic}/{partition}": None for topic, partition in shards
+        }
+        self.reasons: dict[str, str] = {}
+        self.is_store_up = False
+        self._rest: dict[str, list[bytes]] = defaultdict(list)  # statement chunks of the other shards
+        self._company = Company(meaning)
+        self._stale = False
+
+    # Told by the follower
+
+    def replace(self, shard: str, chunks: list[bytes], state: ShardState) -> None:
+        """Take a whole shard in the place of what was held of it."""
+        with self.lock:
+            if _is_deals(shard):
+                self.deals.drop(shard)
+                self.deals.apply(shard, chunks)
+            else:
+                self._stale |= bool(self._rest[shard])
+                self._rest[shard] = list(chunks)
+                if not self._stale:
+                    self._fold(shard, chunks)
+            self._hold(shard, state)
+
+    def extend(self, shard: str, chunk: bytes, state: ShardState) -> None:
+        """Take one more checkpoint in."""
+        with self.lock:
+            if _is_deals(shard):
+                self.deals.apply(shard, [chunk])
+            else:
+                self._rest[shard].append(chunk)
+                if not self._stale:
+                    self._fold(shard, [chunk])
+            self._hold(shard, state)
+
+    def renew(self, shard: str, state: ShardState) -> None:
+        """The shard as it is held is true for a later instant."""
+        with self.lock:
+            self._hold(shard, state)
+
+    def missing(self, shard: str, reason: str) -> None:
+        """Leave a shard out of the merge."""
+        with self.lock:
+            if self.shards.get(shard) is not None and _is_deals(shard):
+                self.deals.drop(shard)
+            elif self._rest.pop(shard, None):
+                self._stale = True
+            self.shards[shard] = None
+            self.reasons[shard] = reason
+
+    def store_up(self, up: bool) -> None:
+        """Whether Redis answers."""
+        self.is_store_up = up
+
+    # Asked by the exporter
+
+    @property
+    def company(self) -> Company:
+        """Everything but the opportunities, folded; call with the lock held."""
+        if self._stale:
+            self._company = Company(self.meaning)
+            for shard, chunks in self._rest.items():
+                self._fold(shard, chunks)
+            self._stale = False
+        return self._company
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every shard is in the merge."""
+        return all(self.shards.values())
+
+    @property
+    def partitions_missing(self) -> int:
+        """How many shards are not in the merge."""
+        return sum(state is None for state in self.shards.values())
+
+    @property
+    def fresh_ms(self) -> int | None:
+        """The instant (ms since 2000) up to which everything is in; None before the first full merge."""
+        known = [state.fresh_ms for state in self.shards.values() if state is not None]
+        return min(known) if known and self.is_complete else None
+
+    @property
+    def offsets(self) -> dict[str, int]:
+        """The log offset that each shard is true for."""
+        return {shard: state.offset for shard, state in self.shards.items() if state is not None}
+
+    def newest_event_ms(self) -> dict[str, int]:
+        """Per topic the newest event time folded, ms since 2000."""
+        newest: dict[str, int] = {}
+        for shard, state in self.shards.items():
+            if state is not None and state.newest_event_ms is not None:
+                topic = shard.rpartition("/")[0]
+                newest[topic] = max(state.newest_event_ms, newest.get(topic, state.newest_event_ms))
+        return newest
+
+    def resync_pending(self) -> dict[tuple[str, str], int]:
+        """Per (source, topic) how many entities wait for a full statement."""
+        pending: dict[tuple[str, str], int] = defaultdict(int)
+        for shard, state in self.shards.items():
+            if state is not None:
+                for source, count in state.resync_pending.items():
+                    pending[source, shard.rpartition("/")[0]] += count
+        return dict(pending)
+
+    def records(self) -> dict[tuple[str, int, str], int]:
+        """Per (topic, partition, result) the durable count of records."""
+        return {
+            (shard.rpartition("/")[0], int(shard.rpartition("/")[2]), name): state.counts[name]
+            for shard, state in self.shards.items()
+            if state is not None
+            for name in COUNTS
+        }
+
+    def _fold(self, shard: str, chunks: Iterable[bytes]) -> None:
+        entity = entity_of(shard.rpartition("/")[0])
+        for chunk in chunks:
+            for event in statement_chunk_events(entity, chunk):
+                self._company.fold(event)
+
+    def _hold(self, shard: str, state: ShardState) -> None:
+        self.shards[shard] = state
+        self.reasons.pop(shard, None)
+
+
+def _is_deals(shard: str) -> bool:
+    return entity_of(shard.rpartition("/")[0]) == "opportunity"
