@@ -1,0 +1,150 @@
+"""`dealpulse kpi`: answer a question about a KPI, from files of events or from the running system."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dealpulse.cli.invocation import Invocation, pass_invocation
+from dealpulse.cli.output import format_option, print_json
+
+Records = list[dict[str, Any]]
+
+
+@click.command("kpi")
+@click.option(
+    "--events",
+    "files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A file of events (JSON Lines, also .gz; - is stdin); may be given more than once. "
+    "Without it the running exporter answers.",
+)
+@click.argument("more_files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@click.option("--kpi", "kpi", default="", metavar="NAME[,NAME]", help="Which KPIs; default: all.")
+@click.option("--by", default="", metavar="DIMENSION[,…]", help="Split by rep, team, stage, …")
+@click.option(
+    "--window",
+    metavar="WINDOW",
+    help="day, week, month, fiscal_quarter, fiscal_year, trailing_90d, trailing_12m, all, "
+    "or 2017-04-01..2017-06-30 (both days inside). Default: the KPI's own.",
+)
+@click.option("--as-of", metavar="DAY|INSTANT", help="The end of that day, or that instant. Default: now.")
+@click.option("--periods", type=click.IntRange(min=1), default=1, help="The last N windows. Default: 1.")
+@click.option(
+    "--attribution",
+    type=click.Choice(["at_the_time", "current"]),
+    help="Teams and managers of the day, or of today. Default: as configured.",
+)
+@format_option("table", "json", "csv")
+@click.option("--list", "list_", is_flag=True, help="Name all KPIs with their readings and dimensions.")
+@click.option("--watch", is_flag=True, help="Ask again every two seconds, until Ctrl-C.")
+@pass_invocation
+def kpi_command(
+    invocation: Invocation,
+    /,
+    *,
+    files: tuple[Path, ...],
+    more_files: tuple[Path, ...],
+    format_: str,
+    list_: bool,
+    watch: bool,
+    **asked: Any,
+) -> None:
+    """Answer a question about one KPI, several, or all.
+
+    \b
+    dealpulse kpi --kpi win_rate --by rep
+    dealpulse kpi --events events.jsonl.gz --kpi won,lost --window 2017-04-01..2017-06-30 --as-of 2017-12-31
+    """
+    if list_:
+        _list(format_, kpi=asked["kpi"])
+        return
+    paths = (*files, *more_files)
+    records = _from_files(invocation, paths, asked) if paths else _from_exporter(invocation, asked)
+    _repeat(records, format_, watch=watch)
+
+
+def _from_files(
+    invocation: Invocation, paths: tuple[Path, ...], asked: dict[str, Any]
+) -> Callable[[], Records]:
+    from aggregators.answer import answer
+    from aggregators.company import Company
+    from aggregators.render import Renderer
+    from aggregators.request import questions
+    from dealpulse.event_files import events_of
+    from events.clock import Clock
+
+    meaning = invocation.settings().meaning
+    clock, render = Clock.from_env(), Renderer(meaning)
+    calendar = Company(meaning).calendar
+    questions(calendar, now_ms=clock.now_ms(), **asked)  # a wrong question costs no reading of files
+    company = Company.from_events(meaning, events_of(paths))
+
+    def records() -> Records:
+        put = questions(company.calendar, now_ms=clock.now_ms(), **asked)
+        return [record for question in put for record in render.records(answer(company, question))]
+
+    return records
+
+
+def _from_exporter(invocation: Invocation, asked: dict[str, Any]) -> Callable[[], Records]:
+    from dealpulse.api import get_json
+
+    listen = invocation.settings().exporter.listen
+    parameters = {name: str(value) for name, value in asked.items() if value not in (None, "")}
+
+    def records() -> Records:
+        found: Records = get_json(listen, "/api/kpi", parameters)
+        return found
+
+    return records
+
+
+def _repeat(records: Callable[[], Records], format_: str, *, watch: bool) -> None:
+    from threading import Event as Signal
+
+    pause = Signal()
+    while True:
+        found = records()
+        if watch and format_ == "table":
+            click.clear()
+        _print(found, format_)
+        if not watch:
+            return
+        pause.wait(2)
+
+
+def _print(records: Records, format_: str) -> None:
+    from aggregators.render import csv_text, table_text
+
+    match format_:
+        case "json":
+            print_json(records)
+        case "csv":
+            click.echo(csv_text(records), nl=False)
+        case _:
+            click.echo(table_text(records), nl=False)
+
+
+def _list(format_: str, *, kpi: str) -> None:
+    from aggregators.kpis import find_kpi, registry
+    from aggregators.render import columns
+
+    kpis = [find_kpi(name.strip()) for name in kpi.split(",")] if kpi else list(registry().values())
+    if format_ == "json":
+        print_json([kpi.document() for kpi in kpis])
+        return
+    heads = ["kpi", "readings (first is primary)", "window", "by", "title"]
+    lines = [
+        [
+            each.name,
+            ", ".join(reading.name for reading in each.readings),
+            "now" if all(reading.level for reading in each.readings) else each.window,
+            ", ".join(each.dimensions),
+            f"{each.title.en} {each.title.zh}",
+        ]
+        for each in kpis
+    ]
+    click.echo(columns(heads, lines, set()), nl=False)
