@@ -8,6 +8,8 @@ import click
 
 from dealpulse.cli.invocation import Invocation, pass_invocation
 from dealpulse.cli.output import format_option, print_json
+from dealpulse.event_files import EventFiles
+from events.errors import FaultFoundError
 
 Records = list[dict[str, Any]]
 
@@ -62,25 +64,30 @@ def kpi_command(
         _list(format_, kpi=asked["kpi"])
         return
     paths = (*files, *more_files)
-    records = _from_files(invocation, paths, asked) if paths else _from_exporter(invocation, asked)
-    _repeat(records, format_, watch=watch)
+    if not paths:
+        _repeat(_from_exporter(invocation, asked), format_, watch=watch)
+        return
+    events = EventFiles(paths)
+    _repeat(_from_files(invocation, events, asked), format_, watch=watch)
+    if events.refused:
+        raise FaultFoundError(
+            f"{events.refused} lines are no events, and in none of these figures. "
+            f"The first: {events.first_refusal}"
+        )
 
 
-def _from_files(
-    invocation: Invocation, paths: tuple[Path, ...], asked: dict[str, Any]
-) -> Callable[[], Records]:
+def _from_files(invocation: Invocation, events: EventFiles, asked: dict[str, Any]) -> Callable[[], Records]:
     from aggregators.answer import answer
     from aggregators.company import Company
     from aggregators.render import Renderer
     from aggregators.request import questions
-    from dealpulse.event_files import events_of
     from events.clock import Clock
 
     meaning = invocation.settings().meaning
     clock, render = Clock.from_env(), Renderer(meaning)
     calendar = Company(meaning).calendar
     questions(calendar, now_ms=clock.now_ms(), **asked)  # a wrong question costs no reading of files
-    company = Company.from_events(meaning, events_of(paths))
+    company = Company.from_events(meaning, events)
 
     def records() -> Records:
         put = questions(company.calendar, now_ms=clock.now_ms(), **asked)
