@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import BadEventError
 from .document import identifier, kind_of, mapping_at, read_document
 from .fields import Dialect
-from .instants import instant_of, stated_date
+from .instants import instant_of
 from .outgoing import Outgoing
 from .settings import BamboohrSettings
 from .statement import Origin, Vocabulary, digest, unreadable, vocabulary
@@ -77,7 +77,7 @@ class Bamboohr:
             own.model_copy(update={"fields": {_folded(theirs): ours for theirs, ours in own.fields.items()}}),
             fields=_FIELDS,
             values=_VALUES,
-            dialect=Dialect(date=_date),
+            dialect=Dialect(),
             id_prefix=self.settings.id_prefix,
             currency="",
         )
@@ -197,7 +197,8 @@ def _folded(name: str) -> str:
 
 
 def _bare(value: Any) -> Any:
-    return value.get("value") if isinstance(value, dict) else value
+    bare = value.get("value") if isinstance(value, dict) else value
+    return None if bare == _NO_DATE else bare
 
 
 def _names(names: Any, path: str) -> tuple[str, ...]:
@@ -206,7 +207,3 @@ def _names(names: Any, path: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadEventError("malformed", f"expected names of fields, found {kind_of(names)}", path=path)
     return tuple(names)
-
-
-def _date(value: Any, path: str) -> str:
-    return stated_date(value, path)

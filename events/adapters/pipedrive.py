@@ -134,8 +134,9 @@ class Pipedrive:
             return
         if not row:
             raise BadEventError("malformed", f"expected the object, found {kind_of(data)}", path="data")
+        changed = _changed(document, action)
         try:
-            yield from self._statement(origin, kind, subject, row, _changed(document, action))
+            yield from self._statement(origin, kind, subject, row, changed)
         except BadEventError as error:
             yield unreadable(origin, entity, subject, error)
 
@@ -187,10 +188,15 @@ class Pipedrive:
 
 
 def _changed(document: Mapping[str, Any], action: str) -> frozenset[str] | None:
-    """The names of the changed fields; None if the object is new, so that all of them count."""
+    """The names of the changed fields; None if the object is new, so that all of them count.
+
+    A change that does not say what it changed states all fields too, the empty ones included.
+    """
     previous = document.get("previous")
     if action == "create":
         return None
+    if previous is None:
+        return frozenset(_flattened(mapping_at(document, "data")))
     if not isinstance(previous, dict):
         raise BadEventError("malformed", f"expected what changed, found {kind_of(previous)}", path="previous")
     return frozenset(_flattened(previous))
