@@ -135,7 +135,9 @@ class _Tails(dict[str, int]):
 
 _MIDNIGHTS = _Midnights()
 _TAILS = _Tails()
-_MINUTES = {f"T{h:02d}:{m:02d}": (h * 60 + m) * 60_000_000_000 for h in range(24) for m in range(60)}
+_MINUTES = {
+    f"{t}{h:02d}:{m:02d}": (h * 60 + m) * 60_000_000_000 for t in "Tt" for h in range(24) for m in range(60)
+}
 _FIRST_SAFE: Final = plain_time_ns("1970-01-02T00:00:00Z")
 _LAST_SAFE: Final = plain_time_ns("2099-12-31T00:00:00Z")
 
@@ -175,7 +177,7 @@ def amount_e5(value: Any, currency: str | None) -> int:
     found, cut = _scaled(value, 5)
     if abs(found) > limit or (cut and abs(found) == limit):
         raise ValueError("amount out of range")
-    return _sticky(found) if cut else found
+    return found + cut if cut and found % 5 == 0 else found
 
 
 def share_e6(value: Any) -> int:
@@ -184,20 +186,20 @@ def share_e6(value: Any) -> int:
     Raises ValueError, TypeError.
     """
     found, cut = _scaled(value, 12)
-    if not 0 <= found <= 10**12 or (cut and found == 10**12):
+    if not 0 <= found <= 10**12 or cut < 0 or (cut and found == 10**12):
         raise ValueError("no share")
     whole, rest = divmod(found, 10**6)
     half = 500_000
     return whole + (rest > half or (rest == half and (cut or whole & 1)))
 
 
-def _scaled(value: Any, digits: int) -> tuple[int, bool]:
-    """(value x 10^digits cut towards zero, whether anything but zeros was cut)."""
+def _scaled(value: Any, digits: int) -> tuple[int, int]:
+    """(value x 10^digits cut towards zero, the sign of what was cut: -1, 0 or 1)."""
     kind = type(value)
     if kind is int:
         if abs(value) > MAX_MINOR:
             raise ValueError("out of range")
-        return value * 10**digits, False
+        return value * 10**digits, 0
     if kind is not str and kind is not Number:
         raise TypeError("no number")
     sign, rest = (-1, value[1:]) if value[:1] == "-" else (1, value)
@@ -207,10 +209,10 @@ def _scaled(value: Any, digits: int) -> tuple[int, bool]:
     if len(whole) > 20 or len(fraction) > MAX_DECIMALS:
         raise ValueError("out of range")
     kept = int(whole + fraction[:digits].ljust(digits, "0"))
-    return sign * kept, bool(fraction[digits:].strip("0"))
+    return sign * kept, sign if fraction[digits:].strip("0") else 0
 
 
-def _scaled_exponent(value: str, digits: int) -> tuple[int, bool]:
+def _scaled_exponent(value: str, digits: int) -> tuple[int, int]:
     """As `_scaled`, for a text with an exponent; anything else is refused."""
     mantissa, e, exponent = value.replace("E", "e").partition("e")
     shift = exponent[1:] if exponent[:1] in ("+", "-") else exponent
@@ -222,17 +224,10 @@ def _scaled_exponent(value: str, digits: int) -> tuple[int, bool]:
     number = Decimal(f"{mantissa}e{exponent}")
     if number.adjusted() > 20 or int(number.as_tuple().exponent) < -MAX_DECIMALS:
         raise ValueError("out of range")
-    sign, coefficient, power = number.as_tuple()
+    negative, coefficient, power = number.as_tuple()
     assert isinstance(power, int)
-    found = int("".join(map(str, coefficient)))
-    kept, cut = (
-        (found * 10 ** (power + digits), 0) if power + digits >= 0 else divmod(found, 10 ** -(power + digits))
-    )
-    return -kept if sign else kept, bool(cut)
-
-
-def _sticky(found: int) -> int:
-    """The integer whose cut digits leave their trace in its last one: 0 becomes 1, 5 becomes 6."""
-    if found % 5:
-        return found
-    return found + 1 if found > 0 else found - 1
+    whole_number, shift_by, sign = int("".join(map(str, coefficient))), power + digits, -1 if negative else 1
+    if shift_by >= 0:
+        return sign * whole_number * 10**shift_by, 0
+    kept, cut = divmod(whole_number, 10**-shift_by)
+    return sign * kept, sign if cut else 0
