@@ -1,0 +1,431 @@
+"""The doctor: looks at configuration, Kafka, Redis, clock and exporter, and tells the fix of each fault.
+
+Every check asks the servers as they are; nothing is changed.
+"""
+
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import redis
+from aiokafka import codec
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import KafkaError
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from aggregators.meaning import Meaning
+from dealpulse.config import Configuration, mask_address
+from events.clock import Clock
+from events.errors import ConfigurationError
+from events.listen import host_and_port
+from events.settings import KafkaSettings
+from events.topics import REPORTED, TOPICS, config_of, dlq_of
+from streams.settings import RedisSettings
+
+State = Literal["ok", "warning", "failed", "unreachable", "skipped"]
+
+REACH_SECONDS = 3.0
+"""How long a server may take to answer the first request."""
+OLDEST_REDIS = (6, 2)
+"""The oldest Redis that the tests ran on."""
+SKEW_WARNING_MS = 500
+SKEW_FAILED_MS = 5_000
+"""Freshness is told in seconds: five wrong ones make every figure look late, or true too early."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what was found, and what to do where it is not well."""
+
+    name: str
+    state: State
+    found: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The keys that `--json` prints."""
+        return asdict(self)
+
+
+def checks(configuration: Configuration, clock: Clock) -> Iterator[Check]:
+    """Every check, one by one as it is made. `clock` is the real one."""
+    settings = configuration.settings
+    origin = configuration.file or "the built-in defaults"
+    yield Check("configuration", "ok", f"{origin}, {len(configuration.origins)} settings given")
+    yield from _meaning(settings.meaning)
+    yield _codecs()
+    yield from _kafka(settings.kafka, settings.worker.group)
+    yield from _redis(settings.redis, clock)
+    yield from _exporter(settings.exporter.public_url, settings.exporter.listen)
+
+
+def exit_code(found: list[Check]) -> int:
+    """3 where a server does not answer, 1 where a check failed, else 0; a warning is no failure."""
+    states = {check.state for check in found}
+    if "unreachable" in states:
+        return 3
+    return 1 if "failed" in states else 0
+
+
+def _meaning(meaning: Meaning) -> Iterator[Check]:
+    for name, pipeline in meaning.pipelines.items():
+        kinds = {stage.kind for stage in pipeline.stages}
+        lacking = [kind for kind in ("open", "won", "lost") if kind not in kinds]
+        if lacking:
+            yield Check(
+                f"pipeline {name}",
+                "failed",
+                f"no stage of kind {' and '.join(lacking)}: its deals can never get there",
+                f"give one of pipelines.{name}.stages kind = {lacking[0]!r}",
+            )
+        elif not any(stage.stalled_after_days for stage in pipeline.stages):
+            yield Check(
+                f"pipeline {name}",
+                "warning",
+                "no stage has stalled_after_days: no deal ever counts as stalled",
+                f"set stalled_after_days in pipelines.{name}.stages",
+            )
+        else:
+            yield Check(f"pipeline {name}", "ok", f"{len(pipeline.stages)} stages")
+
+
+def _codecs() -> Check:
+    present = {
+        "gzip": codec.has_gzip(),
+        "lz4": codec.has_lz4(),
+        "snappy": codec.has_snappy(),
+        "zstd": codec.has_zstd(),
+    }
+    missing = [name for name, there in present.items() if not there]
+    if missing:
+        return Check(
+            "codecs",
+            "failed",
+            f"records compressed with {', '.join(missing)} cannot be read",
+            "pip install 'aiokafka[lz4,snappy,zstd]'",
+        )
+    return Check("codecs", "ok", ", ".join(present))
+
+
+def _kafka(settings: KafkaSettings, group: str) -> Iterator[Check]:
+    answering = [address for address in settings.bootstrap_servers if _connects(*host_and_port(address))]
+    silent = [address for address in settings.bootstrap_servers if address not in answering]
+    if not answering:
+        yield Check(
+            "kafka",
+            "unreachable",
+            f"nothing answers at {settings.brokers}",
+            "start Kafka, or correct kafka.brokers (DEALPULSE_KAFKA__BROKERS)",
+        )
+        return
+    try:
+        admin = KafkaAdminClient(
+            **settings.kafka_python(), request_timeout_ms=10_000, bootstrap_timeout_ms=10_000
+        )
+        with closing(admin):
+            cluster = admin.describe_cluster()
+            brokers = len(cluster["brokers"])
+            yield Check(
+                "kafka",
+                "warning" if silent else "ok",
+                f"{brokers} broker{'s' if brokers > 1 else ''} at {settings.brokers}"
+                + (f"; no answer from {', '.join(silent)}" if silent else ""),
+                "start these brokers, or take them out of kafka.brokers" if silent else "",
+            )
+            yield from _topics(admin, settings, brokers)
+            yield _workers(admin, group)
+    except ConfigurationError as error:
+        yield Check("kafka", "failed", str(error), "correct the section [kafka]")
+    except (KafkaError, OSError) as error:
+        yield Check(
+            "kafka",
+            "unreachable",
+            f"{settings.brokers} lets connect and then does not do: {error or type(error).__name__}",
+            "compare kafka.security_protocol, sasl_… and ssl_… with the broker's listener",
+        )
+
+
+def _topics(admin: Any, settings: KafkaSettings, brokers: int) -> Iterator[Check]:
+    wanted = [*TOPICS, *map(dlq_of, TOPICS), REPORTED]
+    existing = set(admin.list_topics())
+    present = [topic for topic in wanted if topic in existing]
+    described = (
+        {topic["name"]: topic["partitions"] for topic in admin.describe_topics(present)} if present else {}
+    )
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in present]
+    configs = admin.describe_configs(resources, config_filter="all")["topic"] if resources else {}
+    for topic in wanted:
+        yield _topic(topic, described.get(topic), configs.get(topic, {}), settings, brokers)
+
+
+def _topic(
+    topic: str, partitions: list[Any] | None, config: Mapping[str, Any], settings: KafkaSettings, brokers: int
+) -> Check:
+    name, ensure = f"topic {topic}", "dealpulse topics ensure"
+    if partitions is None:
+        return Check(name, "failed", "there is none", ensure)
+    if len(partitions) != settings.partitions and topic in TOPICS:
+        return Check(
+            name,
+            "failed",
+            f"{len(partitions)} partitions, configured are {settings.partitions}",
+            f"set kafka.partitions = {len(partitions)}, or move the records: dealpulse repartition",
+        )
+    told = {key: str(entry["value"]) for key, entry in config.items()}
+    wrong = [
+        f"{key} is {told[key]}, not {value}"
+        for key, value in config_of(topic).items()
+        if key in told and told[key] != value
+    ]
+    if wrong:
+        return Check(name, "failed", "; ".join(wrong), ensure)
+    copies = min(len(partition["replica_nodes"]) for partition in partitions)
+    offline = [p["partition_index"] for p in partitions if p["offline_replicas"] or not p["isr_nodes"]]
+    if offline:
+        return Check(name, "failed", f"replicas are offline in partitions {offline}", "look at the brokers")
+    found = f"{len(partitions)} partitions, {copies} cop{'ies' if copies > 1 else 'y'}, kept for good"
+    if copies == 1 and brokers > 1 and topic in TOPICS:
+        return Check(name, "warning", found, "the log is the truth: raise its replication factor to 3")
+    return Check(name, "ok", found)
+
+
+def _workers(admin: Any, group: str) -> Check:
+    name = f"workers, group {group}"
+    try:
+        described = admin.describe_groups([group])[group]
+        members = len(described["members"])
+    except (KafkaError, KeyError, LookupError, ValueError, TypeError):
+        # A broker without that group, or an embedded one that words the answer in its own way.
+        return Check(name, "skipped", "the broker tells nothing of it: no worker has joined yet")
+    if not members:
+        return Check(name, "warning", "no worker is running", "dealpulse worker")
+    return Check(name, "ok", f"{members} running, {str(described['group_state']).lower()}")
+
+
+def _redis(settings: RedisSettings, clock: Clock) -> Iterator[Check]:
+    address = mask_address(settings.url)
+    try:
+        with closing(_redis_client(settings)) as client:
+            before = clock.unix_ms()
+            seconds, microseconds = client.time()
+            after = clock.unix_ms()
+            about: Mapping[str, Any] = client.info()
+    except redis.AuthenticationError as error:
+        yield Check(
+            "redis", "failed", f"{address}: {error}", "give redis.password (DEALPULSE_REDIS__PASSWORD)"
+        )
+        return
+    except (redis.RedisError, OSError) as error:
+        yield Check(
+            "redis",
+            "unreachable",
+            f"{address}: {error}",
+            "start Redis, or correct redis.url (DEALPULSE_REDIS__URL)",
+        )
+        return
+    yield _redis_version(address, str(about.get("redis_version", "0")))
+    yield _persistence(about)
+    yield _eviction(about)
+    yield _skew(seconds * 1_000 + microseconds // 1_000 - (before + after) // 2)
+
+
+def _redis_client(settings: RedisSettings) -> "redis.Redis":
+    password = settings.password.get_secret_value()
+    return redis.Redis.from_url(
+        settings.url,
+        socket_connect_timeout=REACH_SECONDS,
+        socket_timeout=REACH_SECONDS,
+        **({"password": password} if password else {}),
+    )
+
+
+def _redis_version(address: str, version: str) -> Check:
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if numbers < OLDEST_REDIS:
+        oldest = ".".join(map(str, OLDEST_REDIS))
+        return Check("redis", "failed", f"{address} is Redis {version}", f"run Redis {oldest} or newer")
+    return Check("redis", "ok", f"Redis {version} at {address}")
+
+
+def _persistence(about: Mapping[str, Any]) -> Check:
+    name = "redis persistence"
+    if about.get("aof_enabled"):
+        if about.get("aof_last_write_status", "ok") != "ok":
+            return Check(
+                name, "failed", "the append-only file cannot be written", "look at Redis' disk and log"
+            )
+        return Check(name, "ok", "append-only file")
+    if about.get("rdb_last_bgsave_status", "ok") != "ok":
+        return Check(name, "failed", "the last snapshot failed", "look at Redis' disk and log")
+    return Check(
+        name,
+        "warning",
+        "no append-only file: after a loss of Redis the shards are written again, or rebuilt from the log",
+        "set appendonly yes where a rebuild would take too long",
+    )
+
+
+def _eviction(about: Mapping[str, Any]) -> Check:
+    name, policy = "redis eviction", str(about.get("maxmemory_policy", "noeviction"))
+    limit, used = int(about.get("maxmemory", 0)), int(about.get("used_memory", 0))
+    if limit and policy != "noeviction":
+        return Check(name, "failed", f"policy {policy} throws shards away", "set maxmemory-policy noeviction")
+    if limit and used > 0.8 * limit:
+        return Check(
+            name,
+            "warning",
+            f"{used * 100 // limit} % of maxmemory is used",
+            "raise maxmemory: checkpoints fail at 100 %",
+        )
+    return Check(
+        name, "ok", f"{policy}, {used // 2**20} MiB used" + (f" of {limit // 2**20}" if limit else "")
+    )
+
+
+def _skew(skew_ms: int) -> Check:
+    found = f"this host is {abs(skew_ms)} ms {'behind' if skew_ms > 0 else 'ahead of'} Redis"
+    fix = "run an NTP client on both hosts"
+    if abs(skew_ms) > SKEW_FAILED_MS:
+        return Check("clock", "failed", found, fix)
+    if abs(skew_ms) > SKEW_WARNING_MS:
+        return Check("clock", "warning", found, fix)
+    return Check("clock", "ok", found)
+
+
+def _exporter(public_url: str, listen: str) -> Iterator[Check]:
+    host, port = host_and_port(listen)
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - "all interfaces" is asked at the loopback one
+        host = "127.0.0.1" if "." in host else "[::1]"
+    url = public_url.rstrip("/") or f"http://{host}:{port}"
+    if not public_url and (port == 0 or not _connects(host, port)):
+        yield Check("exporter", "skipped", f"none is running at {url}: its figures were not looked at")
+        return
+    try:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 - our own address
+            text = answer.read().decode()
+    except (OSError, urllib.error.URLError, UnicodeDecodeError) as error:
+        yield Check("exporter", "unreachable", f"{url}/metrics: {error}", "look at its log, or restart it")
+        return
+    yield from figures(text)
+
+
+@dataclass(frozen=True)
+class _Count:
+    """A metric that should be nothing, and what to do where it is not."""
+
+    family: str
+    name: str
+    labels: tuple[str, ...]
+    many: str
+    fix: str
+    state: State = "warning"
+
+
+_COUNTS = (
+    _Count(
+        "dealpulse_partitions_missing",
+        "shards",
+        (),
+        "shards are missing from the figures",
+        "start workers, or let those of another version end; dealpulse rebuild makes a shard anew",
+        "failed",
+    ),
+    _Count(
+        "dealpulse_resync_pending",
+        "resync",
+        ("source", "topic"),
+        "entities wait for a full statement, because their source skipped something",
+        "send them in full, or import an export of that system",
+    ),
+    _Count(
+        "dealpulse_dead_letters_pending",
+        "dead letters",
+        ("topic",),
+        "dead letters are neither replayed nor dropped",
+        "dealpulse dlq list",
+    ),
+    _Count(
+        "dealpulse_unpriced_opportunities",
+        "exchange rates",
+        (),
+        "opportunities have no rate into the reporting currency",
+        "publish finance.fx_rate, or set kpis.fx_pivot",
+    ),
+    _Count(
+        "dealpulse_verify_mismatches",
+        "last verify",
+        (),
+        "figures differed from a recomputation of the log",
+        "dealpulse verify, then dealpulse rebuild",
+        "failed",
+    ),
+)
+
+
+def figures(exposition: str) -> Iterator[Check]:
+    """What an exporter's metrics tell about the data; a family that it does not serve is passed over."""
+    samples = {
+        family.name: family.samples for family in text_string_to_metric_families(exposition) if family.samples
+    }
+    yield Check("exporter", "ok", f"serves {sum(map(len, samples.values()))} series")
+    yield from _unknown_stages(samples)
+    yield from _unknown_owners(samples)
+    for count in _COUNTS:
+        if count.family not in samples:
+            continue
+        found = [sample for sample in samples[count.family] if sample.value > 0]
+        total = int(sum(sample.value for sample in found))
+        if not total:
+            yield Check(count.name, "ok", "nothing to do")
+            continue
+        places = sorted(
+            {" ".join(s.labels[label] for label in count.labels if label in s.labels) for s in found} - {""}
+        )
+        where = f" ({_some(places)})" if places else ""
+        yield Check(count.name, count.state, f"{total} {count.many}{where}", count.fix)
+
+
+def _unknown_stages(samples: Mapping[str, list[Sample]]) -> Iterator[Check]:
+    known = {sample.labels["stage_name"] for sample in samples.get("dealpulse_stage_order", [])}
+    deals = [sample for sample in samples.get("dealpulse_open_opportunities", []) if sample.value > 0]
+    unknown = sorted({sample.labels["stage_name"] for sample in deals} - known)
+    if known and unknown:
+        yield Check(
+            "stages",
+            "warning",
+            f"open opportunities are in stages that the configuration does not know: {_some(unknown)}",
+            "add them to their pipeline's stages",
+        )
+    elif known:
+        yield Check("stages", "ok", "every open opportunity is in a known stage")
+
+
+def _unknown_owners(samples: Mapping[str, list[Sample]]) -> Iterator[Check]:
+    deals = [sample for sample in samples.get("dealpulse_rep_open_opportunities", []) if sample.value > 0]
+    unknown = sorted({sample.labels["rep"] for sample in deals if sample.labels.get("team") == "unassigned"})
+    if unknown:
+        yield Check(
+            "owners",
+            "warning",
+            f"{len(unknown)} owners of open opportunities are in no team, or no employee at all: {_some(unknown)}",
+            "publish these employees with their team; a CRM's user id goes into employee.aliases as <source>:<id>",
+        )
+    elif deals:
+        yield Check("owners", "ok", "every owner of an open opportunity has a team")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _connects(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=REACH_SECONDS):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,96 @@
+"""The doctor against real servers: well, and wrong in each way it looks for."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+
+import pytest
+import redis
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from dealpulse.config import load
+from dealpulse.doctor import Check, checks
+from events.clock import Clock
+from events.topics import REPORTED, TOPICS, config_of, dlq_of
+from tests.integration.servers import Broker, RedisServer, running
+
+
+def diagnosis(broker: Broker, url: str, **flags: object) -> dict[str, Check]:
+    given = {"kafka.brokers": broker.brokers, "redis.url": url, "exporter.listen": "127.0.0.1:0"}
+    configuration = load(
+        flags=given | {name.replace("__", "."): value for name, value in flags.items()}, environ={}
+    )
+    return {check.name: check for check in checks(configuration, Clock())}
+
+
+@pytest.fixture(scope="module", params=["tansu", pytest.param("kafka", marks=pytest.mark.kafka)])
+def fresh(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A broker of this module's own: what topics exist is what is looked at."""
+    from tests.integration.servers import kafka_is_required, why_no_kafka
+
+    if request.param == "kafka" and (why_not := why_no_kafka()):
+        if kafka_is_required():
+            pytest.fail(f"DEALPULSE_REQUIRE_KAFKA=1, but {why_not}", pytrace=False)
+        pytest.skip(why_not)
+    with running(request.param) as broker:
+        yield broker
+
+
+def ensure(broker: Broker, changed: Mapping[str, str] | None = None) -> None:
+    wanted = [*TOPICS, *map(dlq_of, TOPICS), REPORTED]
+    with closing(KafkaAdminClient(bootstrap_servers=broker.brokers)) as admin:
+        admin.create_topics(
+            [NewTopic(name, 4, 1, topic_configs=config_of(name) | dict(changed or {})) for name in wanted],
+            wait_for_metadata=True,
+        )
+
+
+def test_missing_topics_then_all_well(fresh: Broker, redis_url: str) -> None:
+    before = diagnosis(fresh, redis_url)
+    assert before["kafka"].state == "ok"
+    assert before["topic crm.opportunity"].state == "failed"
+    assert before["topic crm.opportunity"].fix == "dealpulse topics ensure"
+
+    ensure(fresh)
+
+    after = diagnosis(fresh, redis_url)
+    wrong = {name: check for name, check in after.items() if check.state in ("failed", "unreachable")}
+    assert wrong == {}
+    assert after["topic crm.opportunity"].found == "4 partitions, 1 copy, kept for good"
+    assert after["clock"].state == "ok"
+    assert after["redis"].found.startswith("Redis ")
+
+
+def test_another_number_of_partitions_fails(fresh: Broker, redis_url: str) -> None:
+    found = diagnosis(fresh, redis_url, kafka__partitions=8)
+
+    assert found["topic crm.opportunity"].state == "failed"
+    assert found["topic crm.opportunity"].found == "4 partitions, configured are 8"
+
+
+def test_retention_that_forgets_fails(redis_url: str) -> None:
+    with running("tansu") as broker:
+        ensure(broker, {"retention.ms": "604800000"})
+
+        check = diagnosis(broker, redis_url)["topic crm.opportunity"]
+
+    assert (check.state, check.fix) == ("failed", "dealpulse topics ensure")
+    assert check.found == "retention.ms is 604800000, not -1"
+
+
+def test_a_redis_that_evicts_fails(fresh: Broker) -> None:
+    with RedisServer(options=("--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru")) as server:
+        check = diagnosis(fresh, server.url)["redis eviction"]
+
+    assert (check.state, check.fix) == ("failed", "set maxmemory-policy noeviction")
+
+
+def test_a_redis_with_a_password_asks_for_it(fresh: Broker) -> None:
+    with RedisServer() as server, redis.Redis.from_url(server.url) as client:
+        client.config_set("requirepass", "hunter2")
+
+        without = diagnosis(fresh, server.url)["redis"]
+        with_it = diagnosis(fresh, server.url, redis__password="hunter2")["redis"]
+        client.config_set("requirepass", "")
+
+    assert (without.state, with_it.state) == ("failed", "ok")
+    assert "DEALPULSE_REDIS__PASSWORD" in without.fix
