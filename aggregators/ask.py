@@ -23,9 +23,9 @@ class Ask:
         self.as_of_on = self.calendar.day(self.as_of_ms)
         self.now_on = self.as_of_on if question.now_ms is None else self.calendar.day(question.now_ms)
         self.attribution = question.attribution or self.meaning.kpis.attribution
-        self.people = company.derived(People, lambda: People(company))
-        self.accounts = company.derived(Accounts, lambda: Accounts(company))
-        self.rates = company.derived((Rates, self.now_on), lambda: Rates(company, today=self.now_on))
+        self.people = company.derived(People, lambda: People(company), "employee")
+        self.accounts = company.derived(Accounts, lambda: Accounts(company), "account")
+        self.rates = company.derived((Rates, self.now_on), lambda: Rates(company, today=self.now_on), "fx_rate")
 
     @property
     def opportunities(self) -> Sequence[Opportunity]:
@@ -38,10 +38,13 @@ class Ask:
     @property
     def deals(self) -> Sequence[Deal]:
         """Every opportunity that exists at the as-of instant, as it stands then, by id."""
-        return self.company.derived((Deal, self.as_of_ms, self.now_on), lambda: self.deals_at(self.as_of_ms))
+        key = (Deal, self.as_of_ms, self.now_on, self.company.tabled_version)
+        return self.company.derived(key, lambda: self.deals_at(self.as_of_ms))
 
     def deals_at(self, instant_ms: int) -> list[Deal]:
         """The same for any other instant, priced as of that instant; not kept."""
+        if self.company.tabled is not None:
+            return self.company.tabled(self, instant_ms)
         found = (opportunity.at(instant_ms, self.rates) for opportunity in self.opportunities)
         return [deal for deal in found if deal is not None]
 

@@ -74,6 +74,10 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 """The fields of each entity (events.md, "Data"): what a full statement clears if it does not name it."""
 
 
+STATING = frozenset({"changed", "completed"})
+"""The verbs that state fields; an activity is `completed`, everything else `changed`."""
+
+
 class Stated(NamedTuple):
     """One statement of one field: its value (None: cleared), and the event that made it."""
 
@@ -107,7 +111,7 @@ class Entity:
     @cached_property
     def statements(self) -> tuple[Event, ...]:
         """The events that state fields, oldest first."""
-        return tuple(event for event in self.events if event.verb == "changed")
+        return tuple(event for event in self.events if event.verb in STATING)
 
     @cached_property
     def _stated(self) -> dict[str, list[Stated]]:
@@ -126,7 +130,7 @@ class Entity:
         """
         last = {"merged": -1, "deleted": -1, "restored": -1, "complete": -1}
         for number, event in enumerate(self.events):
-            if event.verb != "changed":
+            if event.verb not in STATING:
                 last[event.verb] = number
             elif event.complete:
                 last["complete"] = number
@@ -192,7 +196,11 @@ class Company:
         self.meaning = meaning
         self.calendar = Calendar(meaning.company)
         self._entities: dict[str, dict[str, Entity]] = defaultdict(dict)
-        self._derived: dict[Hashable, Any] = {}
+        self._versions: dict[str, int] = {}
+        self._derived: dict[Hashable, tuple[tuple[int, ...], Any]] = {}
+        self.tabled: Callable[[Any, int], list[Any]] | None = None
+        """Where the opportunities live in fact tables instead: (ask, instant) -> the deals there and then."""
+        self.tabled_version = 0
 
     @classmethod
     def from_events(cls, meaning: Meaning, events: Iterable[Event]) -> Self:
@@ -209,7 +217,7 @@ class Company:
         if entity is None:
             entity = kind[event.subject] = Entity(event.entity, event.subject)
         if entity.fold(event):
-            self._derived.clear()
+            self._versions[event.entity] = self._versions.get(event.entity, 0) + 1
 
     def all(self, kind: str) -> Iterator[Entity]:
         """Every entity of a kind, dead ones too, by id."""
@@ -220,14 +228,17 @@ class Company:
         """Every entity of a kind that is neither deleted nor merged away, by id."""
         return (entity for entity in self.all(kind) if entity.alive)
 
-    def derived(self, key: Hashable, derive: Callable[[], Derived]) -> Derived:
-        """What `derive()` gives, kept under `key` until an event changes something."""
-        if key not in self._derived:
+    def derived(self, key: Hashable, derive: Callable[[], Derived], *kinds: str) -> Derived:
+        """What `derive()` gives, kept under `key` until an event about one of `kinds` (none: any) changes it."""
+        token = tuple(self._versions.get(kind, 0) for kind in kinds or self._versions)
+        kept = self._derived.pop(key, None)
+        if kept is None or kept[0] != token:
+            kept = (token, derive())
             if len(self._derived) >= MOST_DERIVED:
                 del self._derived[next(iter(self._derived))]
-            self._derived[key] = derive()
-        kept: Derived = self._derived[key]
-        return kept
+        self._derived[key] = kept  # put back as the newest: the one unused for longest goes first
+        found: Derived = kept[1]
+        return found
 
     def find(self, kind: str, entity_id: str) -> Entity | None:
         """The entity of that id, dead or alive; None if nothing was ever said of it."""

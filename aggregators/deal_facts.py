@@ -89,6 +89,7 @@ STATE: Final = np.dtype(
         ("probability", "<i4"),  # 10^-6, the stage's unless stated
         ("outcome", "i1"),
         ("category", "i1"),
+        ("dated", "i1"),  # whether the close was given a date (F18)
         ("flags", "i1"),
     ]
 )
@@ -337,6 +338,7 @@ def _states(
     states["expected_day"] = np.where(expected > CLEARED_DAY, expected, NO_DATE)
     states["probability"] = np.where(probability >= 0, probability, table.probability[pipeline_row, stage])
     states["outcome"] = outcome
+    states["dated"] = dated & ~is_open
     states["category"] = np.where(category >= 0, category, table.category[pipeline_row, stage])
     early = ~is_open & known & (closed_at < created)
     states["flags"] = flags | np.where(early, FLAG_CLOSE_BEFORE_CREATION, 0)

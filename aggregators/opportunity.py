@@ -167,8 +167,8 @@ class Opportunity:
     def __init__(self, company: Company, entity: Entity) -> None:
         self.entity, self.id = entity, entity.id
         self._company, self._meaning, self._calendar = company, company.meaning, company.calendar
-        self._people = company.derived(People, lambda: People(company))
-        self._accounts = company.derived(Accounts, lambda: Accounts(company))
+        self._people = company.derived(People, lambda: People(company), "employee")
+        self._accounts = company.derived(Accounts, lambda: Accounts(company), "account")
         self.created_at = self._creation()
         self.created_on = None if self.created_at is None else self._calendar.day(self.created_at)
         self.said = self._history()

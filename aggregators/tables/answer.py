@@ -53,7 +53,9 @@ class FastAsk:
         self.ask = Ask(company, question)
         self.table = table
         self.cut = _kept_cut(table, question.as_of_ms)
-        self.split: Split = company.derived(Split, lambda: Split(company, self.ask.people, self.ask.accounts))
+        self.split: Split = company.derived(
+            Split, lambda: Split(company, self.ask.people, self.ask.accounts), "employee", "account"
+        )
         self.as_of_day = day_number(self.ask.as_of_on)
 
     def inside(self, column: str, span: Span) -> Any:

@@ -1,0 +1,132 @@
+"""Deals of the exact road, rebuilt from fact tables: for KPIs that have no fast road yet, and `explain`."""
+
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Final
+
+from aggregators.ask import Ask
+from aggregators.deal_facts import (
+    FLAG_CLOSE_AFTER_EVENT,
+    FLAG_CLOSE_BEFORE_CREATION,
+    NEVER,
+    NO_DATE,
+    OPEN,
+    UNKNOWN,
+    fact_outcome,
+)
+from aggregators.opportunity import CLOSE_AFTER_EVENT, CLOSE_BEFORE_CREATION, UNKNOWN_STAGE, Deal
+from aggregators.rows import CATEGORIES, TYPES
+from aggregators.tables.cut import Cut
+from aggregators.tables.deals import DealTable
+from aggregators.tables.split import DAY_ZERO
+
+_COLUMNS: Final = (
+    "name",
+    "account",
+    "type",
+    "lead_source",
+    "referrer",
+    "pipeline",
+    "stage",
+    "outcome",
+    "created",
+    "created_day",
+    "creator",
+    "owner",
+    "closer",
+    "closed_at",
+    "closed_day",
+    "dated",
+    "cycle",
+    "expected_day",
+    "currency",
+    "amount",
+    "probability",
+    "category",
+    "forward",
+    "entered",
+    "stalls_at",
+    "flags",
+)
+
+
+def deals_at(table: DealTable, ask: Ask, instant_ms: int) -> list[Deal]:
+    """Every deal that exists at an instant, as it stands then, by id: what `Ask.deals_at` gives."""
+    cut = Cut(table, instant_ms)
+    labels, names = table.labels.texts, table.names.texts
+    meaning, rates, accounts, people = ask.meaning, ask.rates, ask.accounts, ask.people
+    several = len(meaning.pipelines) > 1
+    as_of_on = ask.calendar.day(instant_ms)
+    days: dict[int, date | None] = {NO_DATE: None}
+    persons: dict[int, str | None] = {0: None}
+
+    def day(number: int) -> date | None:
+        if number not in days:
+            days[number] = DAY_ZERO + timedelta(days=number)
+        return days[number]
+
+    def person(code: int) -> str | None:
+        if code not in persons:
+            source, _, id_ = names[code].rpartition("\0")
+            persons[code] = people.resolve(id_, source)
+        return persons[code]
+
+    found: list[Deal] = []
+    columns = [cut[name].tolist() for name in _COLUMNS]
+    for deal, *one in zip(cut.deals.tolist(), *columns, strict=True):
+        (
+            name, account, type_, lead, referrer, pipeline, stage, outcome, created, created_day, creator,
+            owner, closer, closed_at, closed_day, dated, cycle, expected_day, currency, amount, probability,
+            category, forward, entered, stalls_at, flags,
+        ) = one  # fmt: skip
+        is_open = outcome == OPEN
+        pipeline_name, stage_name = labels[pipeline], labels[stage] or None
+        native = None if amount == UNKNOWN else amount
+        closed_on = day(closed_day)
+        found.append(
+            Deal(
+                id=table.ids[deal],
+                as_of_ms=instant_ms,
+                name=names[name] or None,
+                account_id=accounts.survivor(names[account] or None),
+                type=TYPES[type_],
+                lead_source=names[lead] or None,
+                referred_by=names[referrer] or None,
+                pipeline=pipeline_name,
+                stage=stage_name,
+                stage_label=f"{pipeline_name}/{stage_name}" if stage_name and several else stage_name,
+                outcome=fact_outcome(outcome),
+                created_at=None if created == UNKNOWN else created,
+                created_on=day(created_day),
+                creator=person(creator),
+                owner=person(owner),
+                closer=None if is_open else person(closer),
+                closed_at=None if is_open else closed_at,
+                closed_on=closed_on,
+                close_dated=bool(dated),
+                cycle_ms=None if cycle == UNKNOWN else cycle,
+                expected_on=day(expected_day),
+                currency=labels[currency],
+                native_amount=native,
+                amount=None
+                if native is None
+                else rates.convert(native, labels[currency], closed_on or as_of_on),
+                probability=Fraction(probability, 1_000_000),
+                forecast_category=CATEGORIES[category],
+                idle_ms=instant_ms - forward,
+                in_stage_ms=instant_ms - entered,
+                stalls_after_ms=None if stalls_at == NEVER else stalls_at - forward,
+                flags=_flags(flags, (pipeline_name, stage_name or "") in meaning.stages),
+            )
+        )
+    found.sort(key=lambda deal: deal.id)
+    return found
+
+
+def _flags(flags: int, is_known_stage: bool) -> tuple[str, ...]:
+    named = (
+        (flags & FLAG_CLOSE_AFTER_EVENT, CLOSE_AFTER_EVENT),
+        (flags & FLAG_CLOSE_BEFORE_CREATION, CLOSE_BEFORE_CREATION),
+        (not is_known_stage, UNKNOWN_STAGE),
+    )
+    return tuple(name for holds, name in named if holds)
