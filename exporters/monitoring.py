@@ -40,9 +40,7 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 def yaml_text(document: Mapping[str, Any]) -> str:
     """The document as YAML, keys in their given order, with a line that says where it comes from."""
-    return _HEADER + yaml.dump(
-        dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110
-    )
+    return _HEADER + yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def files(*, zone: str = ZONE, links: Links = Links()) -> dict[str, str]:  # noqa: B008 - a frozen value
@@ -83,8 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is not current")
     parser.add_argument("--root", type=Path, default=ROOT, help="the folder that holds monitoring/")
     parser.add_argument("--zone", default=ZONE, help="time zone of office hours (default: %(default)s)")
-    parser.add_argument("--grafana", default=Links.grafana, help="address of Grafana in alerts")
-    parser.add_argument("--runbooks", default=Links.runbooks, help="address of the runbooks in alerts")
+    parser.add_argument("--grafana", default=Links().grafana, help="address of Grafana in alerts")
+    parser.add_argument("--runbooks", default=Links().runbooks, help="address of the runbooks in alerts")
     chosen = parser.parse_args(arguments)
     links = Links(grafana=chosen.grafana.rstrip("/"), runbooks=chosen.runbooks.rstrip("/"))
     written = files(zone=chosen.zone, links=links)
