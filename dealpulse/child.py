@@ -96,7 +96,7 @@ class Child:
     def launch(self, command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None) -> None:
         """Run the command beside its keeper, its output going to `output.log`."""
         try:
-            with open(folder / "output.log", "ab") as log:
+            with (folder / "output.log").open("ab") as log:
                 self._keeper = subprocess.Popen(
                     ["/bin/sh", "-c", _KEEPER, str(folder)],
                     stdin=subprocess.PIPE,

@@ -26,7 +26,7 @@ class Server(Child):
         self.port = port
         """The port in use; known after `start()`, kept over `kill()`."""
 
-    def prepare(self, folder: Path) -> None:
+    def prepare(self, folder: Path) -> None:  # noqa: ARG002 - subclasses write there
         if not self.port:
             self.port = free_port()
         require_free(self.port, wanted_by=self.name)

@@ -78,10 +78,7 @@ class Clock:
 
     def now_ns(self) -> int:
         """Now, in ns since 2000-01-01 UTC."""
-        if self.speed == 1:
-            return self._real_ns() + self.shift_ns
-        run = (self._real_ns() - self.anchor_ns) * self.speed.numerator // self.speed.denominator
-        return self.anchor_ns + self.shift_ns + run
+        return self._shown_ns(self._real_ns())
 
     def now_ms(self) -> int:
         """Now, in ms since 2000-01-01 UTC."""
@@ -90,6 +87,10 @@ class Clock:
     def unix_ms(self) -> int:
         """Now, in Unix ms: what Kafka and Prometheus write."""
         return self.now_ms() + EPOCH_UNIX_S * 1000
+
+    def shown_ms(self, real_ms: int) -> int:
+        """What this clock showed at a real instant, such as Kafka's append time; both ms since 2000."""
+        return self._shown_ns(real_ms * 1_000_000) // 1_000_000
 
     def move(self, *, ms: int) -> None:
         """Put the clock forward (negative: back). For tests that hold time in their hands."""
@@ -108,6 +109,12 @@ class Clock:
             shift = f"-{below // 10**9}.{below % 10**9:09d}"
         speed = str(self.speed) if self.speed.denominator != 1 else str(self.speed.numerator)
         return f"offset={shift},speed={speed},anchor={instant_text(self.anchor_ns)}"
+
+    def _shown_ns(self, real_ns: int) -> int:
+        if self.speed == 1:
+            return real_ns + self.shift_ns
+        run = (real_ns - self.anchor_ns) * self.speed.numerator // self.speed.denominator
+        return self.anchor_ns + self.shift_ns + run
 
     def _real_ns(self) -> int:
         return self._wall() - _EPOCH_UNIX_NS

@@ -74,7 +74,7 @@ def test_retention_that_forgets_fails(redis_url: str) -> None:
         check = diagnosis(broker, redis_url)["topic crm.opportunity"]
 
     assert (check.state, check.fix) == ("failed", "dealpulse topics ensure")
-    assert check.found == "retention.ms is 604800000, not -1"
+    assert check.found == "retention.ms is 604800000, should be -1"
 
 
 def test_a_redis_that_evicts_fails(fresh: Broker) -> None:

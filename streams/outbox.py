@@ -1,0 +1,102 @@
+"""Sending records so that they arrive: again and again, until Kafka has acknowledged each."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from faust.exceptions import ProducerSendError
+
+from events.log import get_logger
+
+log = get_logger("worker")
+
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 5.0
+TOO_LARGE: Final = "dealpulse-value-too-large"
+"""Header of a dead letter whose value no topic would take: its length in bytes, the value being empty."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One record to send. `partition` None: that of the key."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    partition: int | None = None
+
+
+class Producer(Protocol):
+    """Faust's producer, as far as it is used here."""
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp: float | None,
+        headers: Any,
+    ) -> Awaitable[Any]: ...
+
+
+async def deliver(producer: Producer, records: Iterable[Outgoing]) -> None:
+    """Send these records and wait until each is acknowledged; what fails is sent again, without end.
+
+    A record that no broker takes for its size goes without its value, and says so in a header: the
+    log still holds the original at the topic, partition and offset that its headers name.
+    """
+    left, wait_s = list(records), _FIRST_WAIT_S
+    while left:
+        results = await _sent(producer, left)
+        failed = []
+        for record, error in zip(left, results, strict=True):
+            if isinstance(error, MessageSizeTooLargeError | RecordTooLargeError) and record.value:
+                length = b"%d" % len(record.value)
+                failed.append(
+                    Outgoing(
+                        record.topic,
+                        record.key,
+                        None,
+                        [*record.headers, (TOO_LARGE, length)],
+                        record.partition,
+                    )
+                )
+            elif error is not None:
+                failed.append(record)
+        if failed:
+            log.warning("send.failed", topic=failed[0].topic, error=next(filter(None, results)))
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        left = failed
+
+
+async def _sent(producer: Producer, records: Sequence[Outgoing]) -> list[Exception | None]:
+    """What became of each: None if it was acknowledged."""
+    acknowledgements: list[Awaitable[Any] | Exception] = []
+    for record in records:
+        try:
+            acknowledgements.append(
+                await producer.send(
+                    record.topic, record.key, record.value, record.partition, None, list(record.headers)
+                )
+            )
+        except ProducerSendError as error:
+            cause = error.__cause__
+            acknowledgements.append(cause if isinstance(cause, KafkaError) else error)
+        except (KafkaError, OSError) as error:
+            acknowledgements.append(error)
+    results: list[Exception | None] = []
+    for acknowledgement in acknowledgements:
+        if isinstance(acknowledgement, Exception):
+            results.append(acknowledgement)
+            continue
+        try:
+            await acknowledgement
+            results.append(None)
+        except (KafkaError, OSError) as error:
+            results.append(error)
+    return results

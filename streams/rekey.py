@@ -1,0 +1,20 @@
+"""Records under a wrong or missing key, or on another partition than their key's, put where they belong."""
+
+from events.headers import RECORDED
+from events.keys import Partitioner, partition_of
+from events.reader import read
+from streams.outbox import Outgoing
+from streams.shard import Record
+
+
+def rekeyed(topic: str, record: Record, *, partitions: int, partitioner: Partitioner) -> Outgoing:
+    """The same record under its subject as key, on that key's partition.
+
+    Value and headers stay; the header `dealpulse-recorded` carries the time of the first append on, so
+    that publishing again does not make an event known later. The record must hold a good event.
+    """
+    key = read(record.value, topic).subject.encode()
+    headers = list(record.headers)
+    if not any(name == RECORDED for name, _ in headers):
+        headers.append((RECORDED, b"%d" % record.timestamp))
+    return Outgoing(topic, key, record.value, headers, partition_of(key, partitions, partitioner))

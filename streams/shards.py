@@ -1,0 +1,353 @@
+"""The shards that a worker owns: taken over on assignment, folded into, given up on revocation."""
+
+import asyncio
+import gc
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from aggregators.meaning import Meaning
+from aggregators.state import FORMAT, Folded, fingerprint, partition_state
+from events.clock import Clock
+from events.errors import DealpulseError
+from events.event import EPOCH_UNIX_S
+from events.log import get_logger
+from events.settings import KafkaSettings
+from events.topics import TOPICS
+from streams.checkpoint import Checkpoints
+from streams.deadletters import dead_letter
+from streams.metrics import WorkerMetrics
+from streams.outbox import Outgoing, Producer, deliver
+from streams.rekey import rekeyed
+from streams.settings import RedisSettings, WorkerSettings
+from streams.shard import LogEnd, Shard
+from streams.store import Store, Stored, StoreError
+from streams.transport import Batch
+
+log = get_logger("worker")
+
+_READY_AT_ONCE_S: Final = 2.0
+"""How long an assignment waits for shards to load before their partitions are paused."""
+_RETRY_S: Final = 1.0
+_LEFT_ALONE_RETRY_S: Final = 10.0
+_STUCK_S: Final = 10.0
+"""A partition with records left and none folded for so long is fetched anew."""
+_SENDS_AT_ONCE: Final = 32
+"""Deliveries of a shard under way (a batch each) beyond which folding waits."""
+_FREEZE_EVERY: Final = 50_000
+"""Entities after which the garbage collector is told to leave what there is alone."""
+
+
+class LeftAloneError(DealpulseError):
+    """A partition that this worker must not touch; the message says why and what to do."""
+
+
+class Positions(Protocol):
+    """The consumer, as far as shards move it."""
+
+    async def start_at(self, tp: TP, offset: int) -> None:
+        """Fetch the partition from this offset on."""
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has."""
+
+    async def highwaters(self, *tps: TP) -> Mapping[TP, int]:
+        """The end offsets of partitions, asked for now."""
+
+    def known_end(self, tp: TP) -> int | None:
+        """The end offset of a partition as the last fetch told it."""
+
+
+class Shards:
+    """The shards of one worker. The transport and the agent call it; `checkpoints` writes it."""
+
+    topics = frozenset(TOPICS)
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaSettings,
+        redis: RedisSettings,
+        worker: WorkerSettings,
+        meaning: Meaning,
+        clock: Clock,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._kafka, self._meaning, self._clock, self.metrics = kafka, meaning, clock, metrics
+        self._fingerprint = fingerprint(meaning)
+        self.store = Store(redis)
+        self.checkpoints = Checkpoints(
+            self, self.store, worker=worker, redis=redis, clock=clock, metrics=metrics
+        )
+        self.assigned: set[TP] = set()
+        self.left_alone: dict[TP, str] = {}
+        """Partitions that are not folded, and why."""
+        self._shards: dict[TP, Shard] = {}
+        self._restores: dict[TP, asyncio.Task[None]] = {}
+        self._consumer: Positions
+        self._producer: Producer
+        self._moves: dict[TP, tuple[int, float]] = {}
+        self._frozen = 0
+        self.folded_at = time.monotonic()
+        """When a record was last folded (monotonic seconds)."""
+        self.log_seen_at: float | None = None
+        """When Kafka last told the ends of the logs (monotonic seconds)."""
+        self.joined = False
+        """Whether the consumer group has assigned anything yet, be it nothing."""
+        self.fault: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        """Why this worker must not go on: a batch that could not be folded, which is a fault of ours."""
+        metrics.watch(self.live, lambda: len(self.assigned), clock)
+
+    def attach(self, consumer: Positions, producer: Producer) -> None:
+        """The consumer to move, and the producer to send with."""
+        self._consumer, self._producer = consumer, producer
+
+    # What the transport asks.
+
+    async def assign(self, tps: set[TP]) -> dict[TP, int]:
+        """Own these partitions. Returns where to go on for those whose shard is loaded by now.
+
+        The others load on, and start their partition themselves (`Positions.start_at`).
+        """
+        self.keep_only(tps)
+        for tp in tps - self._shards.keys() - self._restores.keys():
+            self._restore(tp)
+        waiting = [task for tp, task in self._restores.items() if tp in tps]
+        if waiting:
+            await asyncio.wait(waiting, timeout=_READY_AT_ONCE_S)
+        return {tp: shard.next for tp, shard in self._shards.items() if tp in tps}
+
+    def keep_only(self, tps: Iterable[TP]) -> None:
+        """Give up every partition but these."""
+        self.assigned = set(tps)
+        self.joined = True
+        for tp in self._restores.keys() - self.assigned:
+            self._restores.pop(tp).cancel()
+        for tp in self._shards.keys() - self.assigned:
+            self._shards.pop(tp).let_go()
+        for tp in self.left_alone.keys() - self.assigned:
+            del self.left_alone[tp]
+
+    def durable(self, tp: TP) -> int | None:
+        """The offset up to which a partition is durable; None if its shard is not loaded."""
+        shard = self._shards.get(tp)
+        return None if shard is None else shard.durable
+
+    async def settle(self, seconds: float) -> None:
+        """Make everything that is folded durable, or give up after so many seconds."""
+        if not await self.checkpoints.settle(seconds):
+            log.warning("checkpoint.late", seconds=seconds, next="the next owner folds these records again")
+        for shard in self.live():
+            shard.release()
+
+    # What the agent asks.
+
+    async def fold(self, tp: TP, batch: Batch, event: Any) -> None:
+        """Fold one batch; `event` is acknowledged once it is durable."""
+        shard = self._shards.get(tp)
+        if shard is None or batch.start > shard.next:
+            event.ack()
+            if shard is not None:
+                log.warning("batch.out_of_place", shard=shard.name, offset=batch.start, next=shard.next)
+                await self._consumer.start_at(tp, shard.next)
+            return
+        began = time.monotonic()
+        try:
+            folded, records = shard.fold(batch.records, self._shown_ms)
+        except Exception as error:
+            # Half of the batch may be in the state: no checkpoint may be made of it.
+            self._shards.pop(tp).let_go()
+            if not self.fault.done():
+                self.fault.set_result(error)
+            raise
+        shard.unacknowledged.append((shard.next, event.ack))
+        self.folded_at = time.monotonic()
+        self.metrics.batch_seconds.labels(tp.topic).observe(self.folded_at - began)
+        self._count(tp.topic, folded)
+        if folded.misplaced or folded.refused:
+            letters = self._letters(shard, folded, records)
+            shard.sends.append(asyncio.create_task(deliver(self._producer, letters)))
+            if len(under_way := [send for send in shard.sends if not send.done()]) > _SENDS_AT_ONCE:
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        self.checkpoints.wake()
+
+    def _count(self, topic: str, folded: Folded) -> None:
+        counter = self.metrics.events
+        counter.labels(topic, "applied").inc(folded.applied)
+        counter.labels(topic, "unchanged").inc(folded.unchanged)
+        if folded.misplaced:
+            counter.labels(topic, "rekeyed").inc(len(folded.misplaced))
+        if folded.refused:
+            counter.labels(topic, "dead_lettered").inc(len(folded.refused))
+            for _, error in folded.refused:
+                self.metrics.dead_letters.labels(topic, error.reason).inc()
+
+    def _letters(self, shard: Shard, folded: Folded, records: Any) -> list[Outgoing]:
+        rekeys = [
+            rekeyed(
+                shard.topic,
+                records[position],
+                partitions=shard.partitions,
+                partitioner=self._kafka.partitioner,
+            )
+            for position in folded.misplaced
+        ]
+        return rekeys + [
+            dead_letter(shard.topic, shard.partition, records[position], error)
+            for position, error in folded.refused
+        ]
+
+    # What the checkpoints ask.
+
+    def live(self) -> list[Shard]:
+        """The shards that are loaded."""
+        return list(self._shards.values())
+
+    def highwater(self, shard: Shard) -> int | None:
+        """The end of the shard's log as the last fetch told it."""
+        return self._consumer.known_end(TP(shard.topic, shard.partition))
+
+    def fenced(self, shard: Shard) -> None:
+        """Drop a shard that somebody else has written, and load it again if it is still ours."""
+        tp = TP(shard.topic, shard.partition)
+        if self._shards.get(tp) is shard:
+            del self._shards[tp]
+            shard.let_go()
+            if tp in self.assigned and tp not in self._restores:
+                self._restore(tp)
+
+    async def watch_log(self, every_s: float) -> None:
+        """Ask for the ends of the logs again and again: for lag, and to stay fresh when nothing comes."""
+        while True:
+            tps = list(self._shards)
+            if tps:
+                asked_ms = self._clock.now_ms()
+                try:
+                    ends = await self._consumer.highwaters(*tps)
+                    self.log_seen_at = time.monotonic()
+                    await self._see_ends(ends, asked_ms)
+                    await self.checkpoints.renew()
+                except (KafkaError, OSError) as error:
+                    log.warning("kafka.away", error=error)
+            await asyncio.sleep(every_s)
+
+    async def _see_ends(self, ends: Mapping[TP, int], asked_ms: int) -> None:
+        now = time.monotonic()
+        for at, offset in ends.items():
+            tp = TP(at.topic, at.partition)
+            shard = self._shards.get(tp)
+            if shard is None:
+                continue
+            shard.see_end(LogEnd(offset, asked_ms))
+            moved_to, since = self._moves.get(tp, (-1, now))
+            if shard.next >= offset or moved_to != shard.next:
+                self._moves[tp] = shard.next, now
+            elif now - since > _STUCK_S:  # Faust drops a batch that arrives as it pauses a partition
+                self._moves[tp] = shard.next, now
+                log.warning("partition.stuck", shard=shard.name, next=shard.next, end=offset)
+                await self._consumer.start_at(tp, shard.next)
+
+    # Loading.
+
+    def _restore(self, tp: TP) -> None:
+        task = asyncio.create_task(self._restored(tp))
+        self._restores[tp] = task
+        task.add_done_callback(
+            lambda done: self._restores.pop(tp) if self._restores.get(tp) is done else None
+        )
+
+    async def _restored(self, tp: TP) -> None:
+        """Load a shard, however long Redis or Kafka take to answer, and start its partition."""
+        while True:
+            began = time.monotonic()
+            try:
+                shard = await self._loaded(tp)
+                break
+            except (StoreError, KafkaError, OSError) as error:
+                self.checkpoints.store_answers = not isinstance(error, StoreError)
+                log.warning("shard.waits", shard=f"{tp.topic}/{tp.partition}", error=error)
+                await asyncio.sleep(_RETRY_S)
+            except LeftAloneError as error:
+                if self.left_alone.get(tp) != str(error):
+                    log.warning("shard.left_alone", shard=f"{tp.topic}/{tp.partition}", error=error)
+                self.left_alone[tp] = str(error)
+                await asyncio.sleep(_LEFT_ALONE_RETRY_S)
+        self.left_alone.pop(tp, None)
+        self.checkpoints.store_answers = True
+        self.metrics.restore_seconds.labels(tp.topic).observe(time.monotonic() - began)
+        self._shards[tp] = shard
+        self._freeze()
+        self.checkpoints.wake()
+        await self._consumer.start_at(tp, shard.next)
+
+    async def _loaded(self, tp: TP) -> Shard:
+        shard = self._empty(tp)
+        stored = await self.store.stored(shard.name)
+        await self._require_ours(tp, shard.partitions, stored)
+        if stored is None:
+            shard.wants_rewrite = True  # also of nothing: exporters must see that the shard is there
+            return shard
+        if stored.format < FORMAT:
+            return self._rebuilt(shard, stored, why="written in an older format")
+        chunks = []
+        async for some in self.store.statements(shard.name, stored):
+            chunks += some
+        if len(chunks) != stored.statements_chunks:
+            again = await self.store.stored(shard.name)
+            if again is None or again.generation != stored.generation:
+                return await self._loaded(tp)  # somebody has just written it anew
+            return self._rebuilt(shard, stored, why="some of its chunks are lost")
+        await asyncio.to_thread(shard.state.load, chunks)
+        shard.adopt(stored)
+        if shard.wants_rewrite:
+            log.info("shard.facts_recomputed", shard=shard.name, entities=shard.state.entities)
+        return shard
+
+    def _empty(self, tp: TP) -> Shard:
+        partitions = self._consumer.topic_partitions(tp.topic) or self._kafka.partitions
+        state = partition_state(tp.topic, tp.partition, partitions, self._kafka.partitioner, self._meaning)
+        return Shard(tp.topic, tp.partition, partitions, state, self._fingerprint)
+
+    def _rebuilt(self, shard: Shard, stored: Stored, *, why: str) -> Shard:
+        """An empty shard that folds the log from its beginning, and replaces what Redis holds."""
+        log.warning("shard.rebuilt", shard=shard.name, why=why, until_offset=stored.offset)
+        shard.rebuild_until = stored.offset
+        shard.wants_rewrite = True
+        return shard
+
+    async def _require_ours(self, tp: TP, partitions: int, stored: Stored | None) -> None:
+        """Raise LeftAloneError if the shard must not be touched by this worker, as things are."""
+        under = stored.partitions if stored is not None else await self.store.partitions_of(tp.topic)
+        if under is not None and under != partitions:
+            raise LeftAloneError(
+                f"{tp.topic} has {partitions} partitions, but its shards were folded under {under}: "
+                "run `dealpulse repartition`"
+            )
+        if stored is None:
+            return
+        if stored.format > FORMAT:
+            raise LeftAloneError(
+                f"the shard is in format {stored.format}, newer than this worker's {FORMAT}: "
+                "a newer worker shall own it; upgrade this one"
+            )
+        ends = await self._consumer.highwaters(tp)
+        end = next(iter(ends.values()), None)
+        if end is not None and stored.offset > end:
+            raise LeftAloneError(
+                f"the log ends at offset {end}, but the shard is true for offset {stored.offset}: the "
+                "topic was made anew or has lost records. If that was meant, run `dealpulse rebuild`"
+            )
+
+    def _freeze(self) -> None:
+        """Keep the garbage collector from walking over entities that live for ever."""
+        entities = sum(shard.state.entities for shard in self._shards.values())
+        if entities - self._frozen >= _FREEZE_EVERY:
+            gc.freeze()
+            self._frozen = entities
+
+    def _shown_ms(self, unix_ms: int) -> int:
+        """Kafka's time stamp in ms since 2000, as this worker's clock showed that instant."""
+        return self._clock.shown_ms(unix_ms - EPOCH_UNIX_S * 1000)

@@ -1,0 +1,264 @@
+"""The shards in Redis: one hash, two lists of chunks and one stream each (docs/redis.md).
+
+A shard's keys share the hash tag `{<topic>/<partition>}`, so one script may touch them all, on a
+cluster too. Nothing here knows what a chunk means.
+"""
+
+import hashlib
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from redis.exceptions import NoScriptError, RedisError
+
+from aggregators.state import Change
+from events.errors import UnreachableError
+from streams import scripts
+from streams.follower import connect
+from streams.settings import RedisSettings
+
+Outcome = Literal["written", "fenced", "gone"]
+"""What became of a write: see `streams.scripts`."""
+
+REWRITE_EXPIRES_S = 3_600
+"""The lists of a rewrite that nobody finishes vanish after this many seconds."""
+_CHUNKS_AT_ONCE = 64
+
+Fields = Mapping[str, int | str | bytes]
+
+
+class StoreError(UnreachableError):
+    """Redis does not answer, or refuses; the message says which and what it said."""
+
+
+class Stored(NamedTuple):
+    """What Redis holds of a shard, without its entities."""
+
+    offset: int
+    generation: str
+    fingerprint: str
+    format: int
+    partitions: int
+    counts: dict[str, int]
+    fresh_ms: int
+    statements_chunks: int
+    facts_chunks: int
+    facts_bytes: int
+    full_bytes: int
+
+
+@dataclass(frozen=True)
+class Write:
+    """One checkpoint of one shard: from offset `base` to `to`, in one atomic step."""
+
+    shard: str
+    base: int
+    to: int
+    generation: str
+    change: Change
+    meta: Fields
+    delta: Fields
+    deltas_kept: int
+    rewrite: str | None = None
+    """The generation of a rewrite under way, which takes the same chunks."""
+
+
+@dataclass(frozen=True)
+class Switch:
+    """The end of a rewrite: `generation`, complete up to offset `to`, becomes the shard."""
+
+    shard: str
+    to: int
+    generation: str
+    change: Change
+    pushed: tuple[int, int]
+    """Chunks of statements and of facts that the rewrite has pushed so far."""
+    meta: Fields
+
+
+class Store:
+    """The shards in one Redis. Every method raises StoreError if Redis does not answer."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+        self._redis = connect(settings)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+
+    async def stored(self, shard: str) -> Stored | None:
+        """What is held of a shard; None if nothing is."""
+        try:
+            fields = await self._redis.hgetall(self._key(shard, "meta"))
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+        return _stored(fields) if fields else None
+
+    async def statements(self, shard: str, stored: Stored) -> AsyncIterator[list[bytes]]:
+        """The chunks of statements that `stored` speaks of, some at a time; fewer if some are lost."""
+        key = self._key(shard, f"{stored.generation}:statements")
+        try:
+            for start in range(0, stored.statements_chunks, _CHUNKS_AT_ONCE):
+                end = min(start + _CHUNKS_AT_ONCE, stored.statements_chunks) - 1
+                yield await self._redis.lrange(key, start, end)
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+
+    async def write(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Checkpoint these shards in one round trip; each by itself is atomic and fenced."""
+        return await self._run([self._checkpoint(write) for write in writes])
+
+    async def switch(self, switch: Switch) -> Outcome:
+        """Make a rewrite current."""
+        statements, facts = self._lists(switch.shard, switch.generation)
+        arguments = [
+            *(switch.to, switch.generation, switch.change.statements, _facts(switch.change)),
+            *(*switch.pushed, self._key(switch.shard, ""), *_pairs(switch.meta)),
+        ]
+        keys = [self._key(switch.shard, "meta"), statements, facts]
+        return (await self._run([(scripts.SWITCH, keys, arguments)]))[0]
+
+    async def renew(self, renewals: Sequence[tuple[str, int, str, Fields]]) -> list[Outcome]:
+        """Say that these shards (name, offset, generation) are true for a later instant (fields)."""
+        return await self._run(
+            [
+                (scripts.RENEW, [self._key(shard, "meta")], [offset, generation, *_pairs(meta)])
+                for shard, offset, generation, meta in renewals
+            ]
+        )
+
+    async def push(self, shard: str, generation: str, change: Change) -> tuple[int, int]:
+        """Add a slice to a rewrite. Returns how many chunks of statements and facts that were."""
+        keys = self._lists(shard, generation)
+        chunks = change.statements, _facts(change)
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                for key, chunk in zip(keys, chunks, strict=True):
+                    if chunk:
+                        pipe.rpush(key, chunk)
+                        pipe.expire(key, REWRITE_EXPIRES_S)
+                await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+        return bool(chunks[0]), bool(chunks[1])
+
+    async def discard(self, shard: str, generation: str) -> None:
+        """Drop the lists of a rewrite that was given up."""
+        try:
+            await self._redis.unlink(*self._lists(shard, generation))
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+
+    async def partitions_of(self, topic: str) -> int | None:
+        """The number of partitions that a topic's shards were folded under; None if none is held."""
+        try:
+            held = await self._redis.hget(self._key(f"{topic}/0", "meta"), "partitions")
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+        return int(held) if held else None
+
+    def _checkpoint(self, write: Write) -> tuple[str, list[str], list[Any]]:
+        meta, delta = _pairs(write.meta), _pairs(write.delta)
+        keys = [
+            *(self._key(write.shard, "meta"), self._key(write.shard, "deltas")),
+            *self._lists(write.shard, write.generation),
+            *(self._lists(write.shard, write.rewrite) if write.rewrite else ()),
+        ]
+        arguments = [
+            *(write.base, write.to, write.generation, write.change.statements, _facts(write.change)),
+            *(write.deltas_kept, len(meta), *meta, *delta),
+        ]
+        return scripts.CHECKPOINT, keys, arguments
+
+    async def _run(self, calls: Sequence[tuple[str, list[str], list[Any]]]) -> list[Outcome]:
+        """Run scripts in one round trip, and again those that Redis had forgotten."""
+        try:
+            answers = await self._evaluate(calls)
+            forgotten = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if forgotten:
+                for script in {calls[n][0] for n in forgotten}:
+                    await self._redis.script_load(script)
+                again = await self._evaluate([calls[n] for n in forgotten])
+                for n, answer in zip(forgotten, again, strict=True):
+                    answers[n] = answer
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise _unreachable(self._settings, answer) from answer
+        return [answer.decode() for answer in answers]
+
+    async def _evaluate(self, calls: Sequence[tuple[str, list[str], list[Any]]]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for script, keys, arguments in calls:
+                pipe.evalsha(_SHA[script], len(keys), *keys, *arguments)
+            answers: list[Any] = await pipe.execute(raise_on_error=False)
+            return answers
+
+    def _lists(self, shard: str, generation: str) -> tuple[str, str]:
+        return self._key(shard, f"{generation}:statements"), self._key(shard, f"{generation}:facts")
+
+    def _key(self, shard: str, part: str) -> str:
+        return f"{self._settings.prefix}:{{{shard}}}:{part}"
+
+
+def new_generation() -> str:
+    """The name of a rewrite: a number that no other rewrite has, not even one before Redis was lost."""
+    return str(secrets.randbits(52))
+
+
+def chunks_in(change: Change) -> tuple[int, int, int]:
+    """Chunks of statements and of facts that a change adds to the lists, and the bytes of its facts."""
+    return bool(change.statements), bool(_facts(change)), len(_facts(change))
+
+
+def _facts(change: Change) -> bytes:
+    """The facts to keep: none where they are the very statements, which are kept anyway."""
+    return b"" if change.facts is change.statements else change.facts
+
+
+def _pairs(fields: Fields) -> list[Any]:
+    return list(itertools.chain.from_iterable(fields.items()))
+
+
+def _stored(fields: Mapping[bytes, bytes]) -> Stored:
+    def number(name: bytes) -> int:
+        return int(fields.get(name, 0))
+
+    return Stored(
+        offset=number(b"offset"),
+        generation=fields.get(b"generation", b"").decode(),
+        fingerprint=fields.get(b"fingerprint", b"").decode(),
+        format=number(b"format"),
+        partitions=number(b"partitions"),
+        counts={name: number(name.encode()) for name in ("applied", "unchanged", "rekeyed", "dead_lettered")},
+        fresh_ms=number(b"fresh_ms"),
+        statements_chunks=number(b"statements_chunks"),
+        facts_chunks=number(b"facts_chunks"),
+        facts_bytes=number(b"facts_bytes"),
+        full_bytes=number(b"full_bytes"),
+    )
+
+
+def _unreachable(settings: RedisSettings, error: Exception) -> StoreError:
+    where = settings.url.rpartition("@")[2].removeprefix("redis://")
+    return StoreError(
+        f"Redis at {where} does not do what is asked: {error}. "
+        "Check that it runs, and redis.url; with 'OOM', give it more memory (maxmemory)."
+    )
+
+
+_SHA = {
+    script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+    for script in (scripts.CHECKPOINT, scripts.RENEW, scripts.SWITCH)
+}

@@ -1,0 +1,142 @@
+"""The topics dealpulse needs: are they there, and as they must be? Made if not (kafka-python, blocking)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from events.errors import UnreachableError
+from events.settings import KafkaSettings
+from events.topics import REPORTED, TOPICS, config_of, dlq_of
+
+NEEDED: Final = (*TOPICS, *(dlq_of(topic) for topic in TOPICS), REPORTED)
+"""Every topic that dealpulse reads or writes."""
+_CONNECT_S: Final = 10.0
+_EXISTS: Final = TopicAlreadyExistsError.errno
+
+
+class KafkaUnreachableError(UnreachableError):
+    """Kafka does not answer, or refuses; the message says which brokers and what to check."""
+
+    def __init__(self, kafka: KafkaSettings, error: Exception) -> None:
+        super().__init__(
+            f"Kafka at {kafka.brokers} does not answer: {error}. Check that it runs, and kafka.brokers "
+            "and its security keys in the configuration."
+        )
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as Kafka has it: no partitions if it is missing."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as dealpulse needs it; a setting that the broker does not know is none."""
+        if not self.partitions:
+            return ["missing"]
+        return [
+            f"{key} is {self.config[key]}, should be {wanted}"
+            for key, wanted in config_of(self.name).items()
+            if key in self.config and not _is_enough(key, self.config[key], wanted)
+        ]
+
+
+@dataclass(frozen=True)
+class Ensured:
+    """What `ensure` did: topics made, and settings changed (topic -> key -> value)."""
+
+    created: Sequence[str]
+    changed: Mapping[str, Mapping[str, str]]
+
+
+def topics(kafka: KafkaSettings, names: Sequence[str] = NEEDED) -> list[Topic]:
+    """These topics as they are. Raises KafkaUnreachableError."""
+    with _admin(kafka) as admin:
+        return _described(admin, names)
+
+
+def ensure(kafka: KafkaSettings, names: Sequence[str] = NEEDED, *, repair: bool = True) -> Ensured:
+    """Make missing topics with `kafka.partitions` partitions; `repair`: set what is not as it must be.
+
+    The number of partitions of a topic that is there is never touched. Raises KafkaUnreachableError.
+    """
+    with _admin(kafka) as admin:
+        found = _described(admin, names)
+        missing = [topic.name for topic in found if not topic.partitions]
+        created = _create(admin, kafka, missing) if missing else []
+        changed: dict[str, dict[str, str]] = {}
+        for topic in found if repair else ():
+            wanted = {
+                key: value
+                for key, value in config_of(topic.name).items()
+                if key in topic.config and not _is_enough(key, topic.config[key], value)
+            }
+            if wanted:
+                admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, wanted)])
+                changed[topic.name] = wanted
+        return Ensured(created, changed)
+
+
+def _create(admin: Any, kafka: KafkaSettings, names: Sequence[str]) -> list[str]:
+    wanted = {
+        name: {
+            "num_partitions": kafka.partitions,
+            "replication_factor": kafka.replication_factor,
+            "configs": config_of(name),
+        }
+        for name in names
+    }
+    answer = admin.create_topics(wanted, raise_errors=False)
+    failed = {each["name"]: each for each in answer["topics"] if each["error_code"] not in (0, _EXISTS)}
+    if failed:
+        first = next(iter(failed.values()))
+        raise UnreachableError(
+            f"topic {first['name']} cannot be made: {first['error_message'] or first['error_code']}. "
+            "Make it by hand (`dealpulse topics list` shows what is needed), or allow this user to create topics."
+        )
+    admin.wait_for_topics(list(names), timeout_ms=15_000)
+    return [each["name"] for each in answer["topics"] if each["error_code"] == 0]
+
+
+def _described(admin: Any, names: Sequence[str]) -> list[Topic]:
+    partitions = {
+        each["name"]: len(each["partitions"])
+        for each in admin.describe_topics(list(names))
+        if not each["error_code"]
+    }
+    there = [name for name in names if partitions.get(name)]
+    configs: dict[str, dict[str, str]] = {}
+    if there:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in there]
+        described = admin.describe_configs(resources, config_filter="all").get("topic", {})
+        configs = {
+            name: {key: each["value"] for key, each in entries.items()} for name, entries in described.items()
+        }
+    return [Topic(name, partitions.get(name, 0), configs.get(name, {})) for name in names]
+
+
+def _is_enough(key: str, value: str, wanted: str) -> bool:
+    if key == "max.message.bytes" and value.isdecimal():
+        return int(value) >= int(wanted)
+    return value == wanted
+
+
+@contextmanager
+def _admin(kafka: KafkaSettings) -> Iterator[Any]:
+    try:
+        admin = KafkaAdminClient(**kafka.kafka_python(), bootstrap_timeout_ms=int(_CONNECT_S * 1000))
+    except (KafkaError, OSError) as error:
+        raise KafkaUnreachableError(kafka, error) from error
+    try:
+        yield admin
+    except (KafkaError, OSError) as error:
+        raise KafkaUnreachableError(kafka, error) from error
+    finally:
+        admin.close()

@@ -1,0 +1,212 @@
+"""Faust's Kafka transport, with each partition's fetch as one message: `kafka-batches://host:port`.
+
+A stock agent costs some 100 microseconds a record; here Faust's machinery is paid per batch
+(docs/adr/0002). Overridden are the few methods of Faust 0.15.3's consumer that fetch, seek and commit;
+rebalances, backpressure, acknowledgements and life-cycle are Faust's own. An app that uses it has an
+attribute `shards` that says which topics come in batches, where they start and how far they are durable.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from events.log import get_logger
+
+log = get_logger("worker")
+
+
+class Batch(NamedTuple):
+    """The value of a message: every record of its partition from offset `start` to its own."""
+
+    start: int
+    records: Sequence[Any]
+
+
+class Shards(Protocol):
+    """What the transport asks of `app.shards`."""
+
+    topics: frozenset[str]
+
+    async def assign(self, tps: set[TP]) -> dict[TP, int]:
+        """Own these; where to start those that are ready."""
+
+    def keep_only(self, tps: Iterable[TP]) -> None:
+        """Give up all others."""
+
+    def durable(self, tp: TP) -> int | None:
+        """The offset up to which a partition is durable."""
+
+    async def settle(self, seconds: float) -> None:
+        """Make durable what is folded."""
+
+
+class _Fetched:
+    """A batch in the form of one record, as Faust reads it."""
+
+    __slots__ = (
+        "checksum",
+        "headers",
+        "key",
+        "offset",
+        "partition",
+        "serialized_key_size",
+        "serialized_value_size",
+        "timestamp",
+        "timestamp_type",
+        "topic",
+        "value",
+    )
+
+    def __init__(self, start: int, records: Sequence[Any]) -> None:
+        last = records[-1]
+        self.topic, self.partition, self.offset = last.topic, last.partition, last.offset
+        self.timestamp, self.timestamp_type = last.timestamp, last.timestamp_type
+        self.value = Batch(start, records)
+        self.headers: list[Any] = []
+        self.key = self.checksum = None
+        self.serialized_key_size = self.serialized_value_size = 0
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that speaks to Kafka. A commit that fails is tried again, instead of ending the app."""
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        try:
+            assigned = self.assignment()
+            await self._ensure_consumer().commit(
+                {
+                    driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
+                    for tp, offset in offsets.items()
+                    if tp in assigned
+                }
+            )
+        except KafkaError as error:  # the next commit says the same and more; shards hold the truth
+            log.warning("commit.failed", error=error)
+            return False
+        return True
+
+
+class Consumer(driver.Consumer):
+    """Fetches batches, starts partitions where their shards are, and commits what is durable."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._fetched_to: dict[TP, int] = {}
+        """The offset from which each partition's next fetch goes on without a gap."""
+        self._sought: set[TP] = set()
+        """Partitions of which nothing has been fetched since they were sought."""
+        self._jumps: dict[TP, tuple[int, int]] = {}
+
+    @property
+    def shards(self) -> Shards:
+        """The app's shards."""
+        app: Any = self.app
+        shards: Shards = app.shards
+        return shards
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:  # noqa: ASYNC109
+        fetched = await super()._getmany(active_partitions, timeout)
+        if not fetched:
+            return fetched
+        batches: dict[TP, list[Any]] = {}
+        for tp, records in fetched.items():
+            if tp.topic not in self.shards.topics:
+                batches[tp] = records
+            elif records:
+                start = await self._continued(ensure_TP(tp), records[0].offset)
+                if start is not None:
+                    self._fetched_to[ensure_TP(tp)] = records[-1].offset + 1
+                    batches[tp] = [_Fetched(start, records)]
+        return batches
+
+    async def _continued(self, tp: TP, first: int) -> int | None:
+        """The offset from which a fetch that begins with record `first` lacks nothing; None: drop it.
+
+        The fetcher runs in another thread, so the first fetch after a seek may still be one of before.
+        Then it begins somewhere else. A log may truly have a gap there (retention, transactions): that
+        is believed once the same gap comes up again after another seek.
+        """
+        expected = self._fetched_to.get(tp)
+        if expected is None:
+            return None
+        if tp not in self._sought:
+            return min(expected, first)
+        if first > expected and self._jumps.get(tp) != (expected, first):
+            self._jumps[tp] = expected, first
+            await self.seek(tp, expected)
+            return None
+        if first > expected:
+            log.warning("log.gap", topic=tp.topic, partition=tp.partition, offset=expected, next=first)
+        self._sought.discard(tp)
+        self._jumps.pop(tp, None)
+        return min(expected, first)
+
+    async def perform_seek(self) -> None:
+        """Start each partition where its shard is; partitions whose shard still loads are paused.
+
+        Every path of Faust 0.15.3 that sets positions comes through here.
+        """
+        await super().perform_seek()
+        mine = {tp for tp in self.assignment() if tp.topic in self.shards.topics}
+        self.pause_partitions(mine)
+        for tp, offset in (await self.shards.assign(mine)).items():
+            await self.start_at(tp, offset)
+
+    async def start_at(self, tp: TP, offset: int) -> None:
+        """Fetch the partition from this offset on."""
+        if tp not in self.assignment():
+            return
+        self._fetched_to[tp] = offset
+        self._sought.add(tp)
+        self._jumps.pop(tp, None)
+        await self.seek(tp, offset)
+        self._committed_offset[tp] = offset or None
+        self.resume_partitions({tp})
+
+    def known_end(self, tp: TP) -> int | None:
+        """The end offset of a partition as the last fetch told it; None if it has not."""
+        try:
+            end: int | None = self.highwater(tp)
+        except (AssertionError, KafkaError):  # aiokafka asserts that it is assigned
+            return None
+        return end
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Give up what is not ours any more, even if nothing is assigned instead."""
+        self.shards.keep_only(tp for tp in assigned if tp.topic in self.shards.topics)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def wait_empty(self) -> None:
+        """Before partitions are given up: make durable what is folded, then as Faust does."""
+        await self.shards.settle(self.app.conf.broker_session_timeout / 2)
+        await super().wait_empty()
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic not in self.shards.topics:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """What Redis holds is what may be committed: lag tools never see more than that."""
+        batched = {tp for tp in tps if tp.topic in self.shards.topics}
+        committable: dict[TP, int] = super()._filter_committable_offsets(set(tps) - batched)
+        for tp in batched:
+            self._acked[tp].clear()
+            self._acked_index[tp].clear()
+            durable = self.shards.durable(tp)
+            if durable and durable > (self._committed_offset[tp] or 0):
+                committable[tp] = durable
+        return committable
+
+
+class Transport(driver.Transport):
+    """What Faust loads for the scheme `kafka-batches`."""
+
+    Consumer = Consumer

@@ -1,0 +1,201 @@
+"""The worker process: joins the consumer group, folds its partitions, and leaves without loss."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+
+from aggregators.meaning import Meaning
+from events.clock import Clock
+from events.errors import DealpulseError, UnreachableError
+from events.log import get_logger
+from events.settings import KafkaSettings
+from events.topics import TOPICS
+from streams import topics
+from streams.app import App, make_app
+from streams.health import HealthServer, health, readiness
+from streams.metrics import WorkerMetrics
+from streams.settings import RedisSettings, WorkerSettings
+from streams.shards import Shards
+
+log = get_logger("worker")
+
+_RETRY_S: Final = 1.0
+_LONGEST_RETRY_S: Final = 10.0
+_WATCH_S: Final = 1.0
+_SUMMARY_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a worker needs to know."""
+
+    kafka: KafkaSettings
+    redis: RedisSettings
+    worker: WorkerSettings
+    meaning: Meaning
+    version: str
+
+
+def run_worker(
+    config: WorkerConfig, clock: Clock, *, listening: Callable[[str], None] = lambda _address: None
+) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit code: 0 after a clean stop, 1 after a fault.
+
+    `listening` is told the address of `/metrics`. Raises UsageError if that address is taken.
+    """
+
+    async def run() -> int:
+        return await _Worker(config, clock, listening).run()
+
+    return asyncio.run(run())
+
+
+class _Worker:
+    def __init__(self, config: WorkerConfig, clock: Clock, listening: Callable[[str], None]) -> None:
+        self._config, self._listening = config, listening
+        self._stop = asyncio.Event()
+        self.metrics = WorkerMetrics(TOPICS, version=config.version)
+        self.shards = Shards(
+            kafka=config.kafka,
+            redis=config.redis,
+            worker=config.worker,
+            meaning=config.meaning,
+            clock=clock,
+            metrics=self.metrics,
+        )
+
+    async def run(self) -> int:
+        self._obey_signals()
+        server = HealthServer(
+            self.metrics.registry,
+            alive=lambda: health(self.shards, stuck_after_s=self._config.worker.stuck_after),
+            ready=lambda: readiness(self.shards),
+        )
+        address = await server.start(self._config.worker.listen)
+        try:
+            self._listening(address)
+            log.info("worker.starts", group=self._config.worker.group, listen=address)
+            if not await self._topics_there():
+                return 0
+            return await self._folds()
+        finally:
+            await server.stop()
+            await self.shards.store.close()
+
+    async def _topics_there(self) -> bool:
+        """Wait for Kafka, and make the topics that are missing. False if told to stop meanwhile."""
+        wait_s = _RETRY_S
+        while not self._stop.is_set():
+            try:
+                ensured = await asyncio.to_thread(topics.ensure, self._config.kafka, repair=False)
+            except UnreachableError as error:
+                log.warning("kafka.away", error=error)
+                await self._sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_RETRY_S)
+                continue
+            if ensured.created:
+                log.info("topics.created", topics=list(ensured.created))
+            return True
+        return False
+
+    async def _folds(self) -> int:
+        app = await self._started()
+        if app is None:
+            return 0
+        watched = {
+            asyncio.create_task(self.shards.checkpoints.run()),
+            asyncio.create_task(self.shards.watch_log(_WATCH_S)),
+            asyncio.create_task(self._tell()),
+            asyncio.create_task(app._crashed.wait()),
+            asyncio.create_task(app._stopped.wait()),
+        }
+        told = asyncio.create_task(self._stop.wait())
+        try:
+            ends: list[asyncio.Future[Any]] = [told, self.shards.fault, *watched]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            fault = self._fault(app, watched)
+            if fault is not None:
+                log.error("worker.failed", error=fault)
+            await self._leave(app)
+            return 0 if fault is None else 1
+        finally:
+            for task in (told, *watched):
+                task.cancel()
+            await asyncio.gather(told, *watched, return_exceptions=True)
+
+    def _fault(self, app: App, watched: set["asyncio.Task[Any]"]) -> BaseException | None:
+        """Why the worker ends, if it was not told to."""
+        if self.shards.fault.done():
+            return self.shards.fault.result()
+        for task in watched:
+            if task.done() and task.exception() is not None:
+                return task.exception()
+        if app.crash_reason is not None:
+            reason: BaseException = app.crash_reason
+            return reason
+        return None if self._stop.is_set() else DealpulseError("Faust has stopped by itself")
+
+    async def _started(self) -> App | None:
+        """Start the app; if Kafka goes away at that moment, another one. None if told to stop."""
+        while not self._stop.is_set():
+            app = make_app(self._config.kafka, self._config.worker, self.shards)
+            consumer: Any = app.consumer  # ours: the transport makes it
+            self.shards.attach(consumer, app.producer)
+            try:
+                await app.start()
+                return app
+            except (KafkaError, OSError) as error:
+                log.warning("kafka.away", error=error)
+                await app.stop()
+                await self._sleep(_RETRY_S)
+        return None
+
+    async def _leave(self, app: App) -> None:
+        """Stop fetching, finish the batch, checkpoint, acknowledge and leave the group."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._config.worker.stop_within):
+                await app.stop()
+        except TimeoutError:
+            log.warning("worker.stop_late", seconds=self._config.worker.stop_within)
+        log.info("worker.stopped", seconds=round(time.monotonic() - began, 2))
+
+    async def _tell(self) -> None:
+        """Sum up what was done, every few seconds in which something was."""
+        told = -1
+        while True:
+            await asyncio.sleep(_SUMMARY_S)
+            shards = self.shards.live()
+            folded = sum(shard.next for shard in shards)
+            if folded != told:
+                told = folded
+                log.info(
+                    "worker.folds",
+                    partitions=len(shards),
+                    entities=sum(shard.state.entities for shard in shards),
+                    lag=sum(shard.lag or 0 for shard in shards),
+                )
+
+    def _obey_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._stop.is_set():
+            log.warning("worker.ends_at_once", signal=number.name)
+            os._exit(130)
+        log.info("worker.stops", signal=number.name)
+        self._stop.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
