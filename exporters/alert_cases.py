@@ -458,7 +458,7 @@ _DATA_STALE: Final = [
     ),
 ]
 
-_STEP: Final = 5
+_STEP: Final = 15
 _SIX_PM: Final = 18 * 60
 
 
@@ -492,8 +492,8 @@ _SOURCE_SILENT: Final = [
         "is silent at night and when the office opens, and fires after four open hours",
         {_NEWEST % _EXPORTER: _LAST_AT_SIX, _OFFICE % _EXPORTER: _OFFICE_HOURS},
         (
-            *_silent("SalesSourceSilent", _DAY + 3 * 60, _DAY + 9 * 60 + 5, _DAY + 12 * 60 + 55),
-            _source_silent(_DAY + 13 * 60 + 20, "19h 20m 0s"),
+            *_silent("SalesSourceSilent", _DAY + 3 * 60, _DAY + 9 * 60, _DAY + 12 * 60 + 45),
+            _source_silent(_DAY + 13 * 60 + 30, "19h 30m 0s"),
         ),
         _STEP,
     ),
@@ -516,14 +516,14 @@ _SOURCE_SILENT: Final = [
         "resolves with the next event",
         {
             _NEWEST % _EXPORTER: (
-                f"{_clock(0, _SIX_PM)} {_still(_SIX_PM, _SIX_PM + _STEP, _DAY + 835)} "
+                f"{_clock(0, _SIX_PM)} {_still(_SIX_PM, _SIX_PM + _STEP, _DAY + 825)} "
                 f"{_clock(_DAY + 840, _DAY + 900)}"
             ),
             _OFFICE % _EXPORTER: _OFFICE_HOURS,
         },
         (
-            _source_silent(_DAY + 13 * 60 + 55, "19h 55m 0s"),
-            *_silent("SalesSourceSilent", _DAY + 14 * 60 + 5),
+            _source_silent(_DAY + 13 * 60 + 45, "19h 45m 0s"),
+            *_silent("SalesSourceSilent", _DAY + 14 * 60 + 15),
         ),
         _STEP,
     ),
@@ -550,7 +550,7 @@ _SOURCE_SILENT: Final = [
             _OFFICE % _EXPORTER: _OFFICE_HOURS,
             _OFFICE % _SECOND_EXPORTER: _OFFICE_HOURS,
         },
-        (_source_silent(_DAY + 13 * 60 + 20, "19h 20m 0s"),),
+        (_source_silent(_DAY + 13 * 60 + 30, "19h 30m 0s"),),
         _STEP,
     ),
 ]
