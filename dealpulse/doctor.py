@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import redis
 from aiokafka import codec
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -24,8 +24,9 @@ from events.clock import Clock
 from events.errors import ConfigurationError
 from events.listen import host_and_port
 from events.settings import KafkaSettings
-from events.topics import REPORTED, TOPICS, config_of, dlq_of
+from events.topics import TOPICS
 from streams.settings import RedisSettings
+from streams.topics import Topic, topics
 
 State = Literal["ok", "warning", "failed", "unreachable", "skipped"]
 
@@ -151,45 +152,35 @@ def _kafka(settings: KafkaSettings, group: str) -> Iterator[Check]:
 
 
 def _topics(admin: Any, settings: KafkaSettings, brokers: int) -> Iterator[Check]:
-    wanted = [*TOPICS, *map(dlq_of, TOPICS), REPORTED]
-    existing = set(admin.list_topics())
-    present = [topic for topic in wanted if topic in existing]
-    described = (
-        {topic["name"]: topic["partitions"] for topic in admin.describe_topics(present)} if present else {}
-    )
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in present]
-    configs = admin.describe_configs(resources, config_filter="all")["topic"] if resources else {}
-    for topic in wanted:
-        yield _topic(topic, described.get(topic), configs.get(topic, {}), settings, brokers)
+    found = topics(settings)
+    present = [topic.name for topic in found if topic.partitions]
+    described = admin.describe_topics(present) if present else []
+    replicas = {topic["name"]: topic["partitions"] for topic in described}
+    for topic in found:
+        yield _topic(topic, replicas.get(topic.name, []), settings, brokers)
 
 
-def _topic(
-    topic: str, partitions: list[Any] | None, config: Mapping[str, Any], settings: KafkaSettings, brokers: int
-) -> Check:
-    name, ensure = f"topic {topic}", "dealpulse topics ensure"
-    if partitions is None:
+def _topic(topic: Topic, replicas: list[Any], settings: KafkaSettings, brokers: int) -> Check:
+    name, ensure = f"topic {topic.name}", "dealpulse topics ensure"
+    if not topic.partitions:
         return Check(name, "failed", "there is none", ensure)
-    if len(partitions) != settings.partitions and topic in TOPICS:
+    if topic.partitions != settings.partitions and topic.name in TOPICS:
         return Check(
             name,
             "failed",
-            f"{len(partitions)} partitions, configured are {settings.partitions}",
-            f"set kafka.partitions = {len(partitions)}, or move the records: dealpulse repartition",
+            f"{topic.partitions} partitions, configured are {settings.partitions}",
+            f"set kafka.partitions = {topic.partitions}, or move the records: dealpulse repartition",
         )
-    told = {key: str(entry["value"]) for key, entry in config.items()}
-    wrong = [
-        f"{key} is {told[key]}, not {value}"
-        for key, value in config_of(topic).items()
-        if key in told and told[key] != value
+    if topic.faults:
+        return Check(name, "failed", "; ".join(topic.faults), ensure)
+    offline = [
+        each["partition_index"] for each in replicas if each["offline_replicas"] or not each["isr_nodes"]
     ]
-    if wrong:
-        return Check(name, "failed", "; ".join(wrong), ensure)
-    copies = min(len(partition["replica_nodes"]) for partition in partitions)
-    offline = [p["partition_index"] for p in partitions if p["offline_replicas"] or not p["isr_nodes"]]
     if offline:
         return Check(name, "failed", f"replicas are offline in partitions {offline}", "look at the brokers")
-    found = f"{len(partitions)} partitions, {copies} cop{'ies' if copies > 1 else 'y'}, kept for good"
-    if copies == 1 and brokers > 1 and topic in TOPICS:
+    copies = min((len(each["replica_nodes"]) for each in replicas), default=1)
+    found = f"{topic.partitions} partitions, {copies} cop{'ies' if copies > 1 else 'y'}, kept for good"
+    if copies == 1 and brokers > 1 and topic.name in TOPICS:
         return Check(name, "warning", found, "the log is the truth: raise its replication factor to 3")
     return Check(name, "ok", found)
 
