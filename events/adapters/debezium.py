@@ -215,7 +215,8 @@ def _row(document: Mapping[str, Any], side: str) -> Mapping[str, Any] | None:
 
 def _columns(schema: Any) -> Mapping[str, Mapping[str, Any]]:
     """By column: its Connect schema, out of that of the envelope; empty without one."""
-    for part in schema.get("fields") or () if isinstance(schema, dict) else ():
+    parts = schema.get("fields") if isinstance(schema, dict) else None
+    for part in parts if isinstance(parts, list) else ():
         if isinstance(part, dict) and part.get("field") == "after" and isinstance(part.get("fields"), list):
             return {
                 str(column["field"]): column

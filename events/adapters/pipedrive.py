@@ -165,7 +165,9 @@ class Pipedrive:
     def _stage_and_close(self, told: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
         """A deal's stage, from its status and stage id, and its close date, actual or expected."""
         data: dict[str, Any] = {}
-        status = row.get("status")
+        status = row.get("status") or "open"
+        if not isinstance(status, str):
+            raise BadEventError("invalid_data", f"expected text, found {kind_of(status)}", path="data.status")
         if any(field in told for field in _STAGE_FIELDS):
             if status == "won":
                 data["stage"] = self.settings.won_stage
@@ -175,12 +177,12 @@ class Pipedrive:
                 stage_id = identifier(row["stage_id"], "data.stage_id")
                 data["stage"] = self.settings.stages.get(stage_id, stage_id)
         if any(field in told for field in _CLOSE_FIELDS):
-            closed_at = row.get(_CLOSED_AT.get(str(status), ""))
+            closed_at = row.get(_CLOSED_AT.get(status, ""))
             expected = row.get("expected_close_date")
             if closed_at:
-                if set(told) & {"status", _CLOSED_AT[str(status)]}:
+                if set(told) & {"status", _CLOSED_AT[status]}:
                     data["close_date"] = day_of(
-                        instant_of(closed_at, f"data.{_CLOSED_AT[str(status)]}"), self.zone
+                        instant_of(closed_at, f"data.{_CLOSED_AT[status]}"), self.zone
                     )
             elif status not in _CLOSED_AT and ("expected_close_date" in told or expected):
                 data["close_date"] = stated_date(expected, "data.expected_close_date") if expected else None
