@@ -101,8 +101,10 @@ class Customers:
             self.contracts: Sequence[Contract] = tuple(_purchases(ask))
             self._customers = self._grouped()
         else:
-            self.contracts = ask.company.derived("contracts", lambda: tuple(read_contracts(ask.company)))
-            self._customers = ask.company.derived(Customers, self._grouped)
+            self.contracts = ask.company.derived(
+                Contract, lambda: tuple(read_contracts(ask.company)), "contract", "account", "employee"
+            )
+            self._customers = ask.company.derived(Customers, self._grouped, "contract", "account", "employee")
         self._alone = {c.record: c for c in self.contracts if c.account_id is None}
 
     def __iter__(self) -> Iterator[Customer]:

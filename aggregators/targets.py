@@ -1,18 +1,25 @@
 """Targets: which statement holds for a window, and for how many of its days.
 
 A window takes the target of exactly its period, else the finer ones if they cover it, else the
-coarser one pro rata by days (kpi-definitions.md, "Targets"). Everything here is about one holder (a
-rep, a team or the company) at a time; `aggregators.kpis.target` says who holds what.
+coarser one pro rata by days; a group takes its own statement, else the sum of its members'
+(kpi-definitions.md, "Targets").
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 from itertools import groupby
-from typing import Literal
+from typing import Final, Literal
 
-from aggregators.calendar import Span
+from aggregators.ask import Ask
+from aggregators.calendar import FIRST_DAY, LAST_DAY, Span
+from aggregators.company import Company
+from aggregators.money import minor_units
+from aggregators.people import People
+from aggregators.question import Number
+from events.subjects import target_subject
 
 Scope = Literal["rep", "team", "company"]
 DAY = timedelta(days=1)
@@ -22,7 +29,7 @@ DAY = timedelta(days=1)
 class Target:
     """One target as stated. `name` is the employee's id or the team's name, empty for the company.
 
-    `amount_minor` is in minor units of `currency`. A goal (of a KPI's reading) has `goal` instead.
+    `amount_minor` is in minor units of `currency`. Goals of a KPI's reading are no targets.
     """
 
     id: str
@@ -102,3 +109,124 @@ def _day_by_day(known: Sequence[Target], window: Span) -> list[Share]:
 
 def _days(target: Target) -> int:
     return target.span.days
+
+
+AMOUNT: Final = "amount"
+WINS: Final = "wins"
+Measure = Literal["amount", "wins"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some days of a target, in the group that they count for.
+
+    `worth` is the whole target in minor units of the reporting currency, or in wins; None where the
+    amount has no rate. `measure` tells which: wins may be stated only as an amount.
+    """
+
+    share: Share
+    by: tuple[str, ...]
+    measure: Measure
+    worth: Number | None
+
+    @property
+    def value(self) -> Number | None:
+        """What these days are worth."""
+        return None if self.worth is None else self.worth * self.share.part
+
+    @property
+    def record(self) -> str:
+        """What `explain` lists."""
+        return f"target/{self.share.target.id}"
+
+
+class Targets:
+    """Every target of a company, and whose it is.
+
+    A group's target is its own statement, else the sum of its members': of the company its teams, of a
+    team its reps, each for the days he is in it. A rep on a day without a team is a member of the
+    company alone.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._held: dict[tuple[Scope, str], list[Target]] = defaultdict(list)
+        for target in read_targets(ask.company, ask.people):
+            self._held[target.scope, target.name].append(target)
+
+    def in_window(self, window: Span, *measures: Measure) -> Iterator[Piece]:
+        """The targets of a window in the groups asked for; of the measures the first that a holder states."""
+        if "rep" in self._ask.question.by:
+            for rep in self._names("rep"):
+                yield from self._of_rep(rep, window, measures)
+            return
+        if "team" not in self._ask.question.by and (own := self._own("company", "", window, measures)):
+            yield from self._pieces(own, ())
+            return
+        teams = {team: self._own("team", team, window, measures) for team in self._names("team")}
+        for team in sorted(teams):
+            yield from self._pieces(teams[team], (team,) if self._ask.question.by else ())
+        for rep in self._names("rep"):
+            for piece in self._of_rep(rep, window, measures):
+                if not teams.get(self._team(rep, piece.share.span.start) or ""):
+                    yield piece
+
+    def _names(self, scope: Scope) -> list[str]:
+        return sorted(name for of, name in self._held if of == scope)
+
+    def _own(
+        self, scope: Scope, name: str, window: Span, measures: Sequence[Measure]
+    ) -> list[tuple[Measure, Share]]:
+        """What a holder itself states for the window, in the first measure in which it does."""
+        for measure in measures:
+            stating = [
+                t
+                for t in self._held[scope, name]
+                if (t.wins if measure == WINS else t.amount_minor) is not None
+            ]
+            if found := shares(stating, window):
+                return [(measure, share) for share in found]
+        return []
+
+    def _of_rep(self, rep: str, window: Span, measures: Sequence[Measure]) -> Iterator[Piece]:
+        """A rep's target, apart for the days in each team where that matters."""
+        for measure, share in self._own("rep", rep, window, measures):
+            days = [share.span.start + number * DAY for number in range(share.span.days)]
+            for _, run in groupby(days, key=lambda day: self._team(rep, day)):
+                first, *others = run
+                span = Span(first, others[-1] if others else first)
+                yield from self._pieces([(measure, Share(share.target, span))], self._ask.by(rep, first))
+
+    def _team(self, rep: str, day: date) -> str | None:
+        on = self._ask.as_of_on if self._ask.attribution == "current" else day
+        return self._ask.people.team(rep, on)
+
+    def _pieces(self, own: Iterable[tuple[Measure, Share]], by: tuple[str, ...]) -> Iterator[Piece]:
+        for measure, share in own:
+            target = share.target
+            worth: Number | None = target.wins
+            if measure == AMOUNT and target.amount_minor is not None:
+                # A target has one price: that of its last day, or of the as-of day until then.
+                rate_on = min(target.span.end, self._ask.as_of_on)
+                worth = self._ask.rates.convert(target.amount_minor, target.currency, rate_on)
+            yield Piece(share, by, measure, worth)
+
+
+def read_targets(company: Company, people: People) -> Iterator[Target]:
+    """Every living target, goals left out, by id."""
+    for entity in company.living("target"):
+        subject = target_subject(entity.id)
+        if subject.kpi or not FIRST_DAY.year < int(subject.period[:4]) < LAST_DAY.year:
+            continue
+        currency = entity.newest("currency") or company.meaning.company.currency
+        amount, wins = entity.newest("amount"), entity.newest("wins")
+        source = entity.statements[-1].source
+        yield Target(
+            id=entity.id,
+            scope=subject.scope,
+            name=(people.resolve(subject.name, source) or "") if subject.scope == "rep" else subject.name,
+            span=company.calendar.named_period(subject.period)[1],
+            amount_minor=None if amount is None else minor_units(amount, currency),
+            currency=currency,
+            wins=None if wins is None else Fraction(wins),
+        )

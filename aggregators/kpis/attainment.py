@@ -1,0 +1,65 @@
+"""Attainment: what was won of the target."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+
+from aggregators.ask import Ask
+from aggregators.calendar import Span
+from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text, quotient
+from aggregators.kpis import deal_size, target, won
+from aggregators.kpis.target import part_of
+from aggregators.targets import AMOUNT, WINS
+
+WON = "won"
+
+
+def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
+    """Amount won in the window / target amount."""
+    return amount_of(ask, window, Fraction(1))
+
+
+def wins(ask: Ask, window: Span) -> Iterator[Contribution]:
+    """Deals won in the window / target wins."""
+    return wins_of(ask, window, Fraction(1))
+
+
+def amount_of(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:
+    """Amount won, and `scale` of the target amount. Only targets are samples."""
+    for contribution in won.amount(ask, window):
+        yield replace(contribution, samples=0)
+    for contribution in target.pieces(ask, window, AMOUNT, scale=scale):
+        yield replace(contribution, numerator=0, denominator=contribution.numerator, part="")
+
+
+def wins_of(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:
+    """The parts of wins / target wins: the wins, `scale` of the target, and the deal size it may need."""
+    yield from part_of(won.count(ask, window), WON)
+    yield from target.pieces(ask, window, WINS, AMOUNT, scale=scale)
+    yield from part_of(deal_size.mean(ask, target.trailing(ask, window)), target.DEAL_SIZE)
+
+
+def wins_over_target(_: Ask, parts: Mapping[str, Sums]) -> Figure:
+    """Wins / target wins; none without a target."""
+    wanted, reached = target.of_parts(parts), parts[WON].numerator
+    value = None if wanted is None else quotient(reached, wanted)
+    return Figure(value, target.targets_in(parts), reached, wanted)
+
+
+ATTAINMENT = Kpi(
+    name="attainment",
+    version=1,
+    title=Text("Attainment", "業績達標"),
+    definition=Text(
+        "Amount won in the window / target amount of the window; by wins: deals won / target wins. None where "
+        "there is no target.",
+        "期間內贏單金額 / 期間業績目標;按贏單數:贏單數 / 目標贏單數。沒有目標則不計。",
+    ),
+    dimensions=("rep", "team"),
+    readings=(
+        Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money")),
+        Reading(
+            "wins", Text("by wins", "按贏單數"), "ratio", wins, ("count", "count"), compose=wins_over_target
+        ),
+    ),
+)

@@ -1,0 +1,201 @@
+"""Targets, attainment, pace, needed, coverage, forecasts and velocity, with figures worked out by hand."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from aggregators.calendar import DAY_MS
+from events.event import Event
+from tests.aggregators.test_rep_kpis import employee, rep
+from tests.aggregators.told import company_of, opp, rate, row, rows, told, value
+
+QUARTER: dict[str, Any] = {"as_of": "2026-03-31", "window": "fiscal_quarter"}
+
+
+def target(subject: str, time: str = "2025-12-01", verb: str = "changed", **fields: Any) -> Event:
+    return told("target", subject, time, verb, **fields)
+
+
+def won(
+    subject: str, on: str, amount: str, owner: str = "r1", created: str = "2025-10-01", **fields: Any
+) -> list[Event]:
+    return [
+        opp(subject, created, stage="Prospecting", amount=amount, owner_id=owner, **fields),
+        opp(subject, on, stage="Won"),
+    ]
+
+
+def amounts(company: Any, by: str, reading: str = "amount", **question: Any) -> dict[str, Any]:
+    asked = {**QUARTER, **question}
+    return {r.by[0][1]: r.value for r in rows(company, "target", by=by, **asked) if r.reading == reading}
+
+
+# Targets
+
+
+def test_a_groups_target_is_its_own_statement_else_the_sum_of_its_members() -> None:
+    members = [
+        rep("r1", team="North"),
+        rep("r2", team="North"),
+        rep("r3", team="South"),
+        rep("r4"),
+        target("rep:r1/2026-Q1", amount="10"),
+        target("rep:r2/2026-Q1", amount="20"),
+        target("rep:r3/2026-Q1", amount="40"),
+        target("rep:r4/2026-Q1", amount="80"),
+    ]
+
+    summed = company_of(*members)
+    assert amounts(summed, "team") == {"North": 30_00, "South": 40_00, "unassigned": 80_00}
+    assert value(summed, "target", "amount", **QUARTER) == 150_00
+    own = company_of(*members, target("team:North/2026-Q1", amount="100"))
+    assert amounts(own, "team") == {"North": 100_00, "South": 40_00, "unassigned": 80_00}
+    assert value(own, "target", "amount", **QUARTER) == 220_00
+    company = company_of(*members, target("company/2026-Q1", amount="7"))
+    assert value(company, "target", "amount", **QUARTER) == 7_00
+    assert amounts(own, "rep") == {"r1": 10_00, "r2": 20_00, "r3": 40_00, "r4": 80_00}
+
+
+def test_a_reps_target_follows_its_team_by_days_in_a_transfer_in_mid_quarter() -> None:
+    company = company_of(
+        rep("r1", team="North"),
+        employee("r1", "2026-02-01", team="South", effective_on="2026-01-31"),
+        target("rep:r1/2026-Q1", amount="90"),
+    )
+
+    assert amounts(company, "team") == {"North": 30_00, "South": 60_00}
+    assert amounts(company, "team", attribution="current") == {"South": 90_00}
+    assert amounts(company, "rep") == {"r1": 90_00}
+
+
+def test_a_target_for_a_crm_user_is_his_employees() -> None:
+    company = company_of(rep("r1", aliases=("/crm:u1",)), target("rep:u1/2026-Q1", amount="90"))
+
+    assert amounts(company, "rep") == {"r1": 90_00}
+
+
+def test_a_window_takes_a_coarser_target_by_days_and_finer_ones_if_they_cover_it() -> None:
+    company = company_of(rep("r1"), target("rep:r1/2026", amount="365"))
+
+    assert value(company, "target", "amount", **QUARTER) == 90_00
+    monthly = company_of(rep("r1"), *(target(f"rep:r1/2026-0{month}", amount="5") for month in (1, 2, 3)))
+    assert value(monthly, "target", "amount", **QUARTER) == 15_00
+    assert value(monthly, "target", "amount", "2026-03-31", window="fiscal_year") is None
+
+
+def test_a_deleted_target_is_none_and_no_target_is_no_sample() -> None:
+    company = company_of(
+        target("company/2026-Q1", amount="7"), target("company/2026-Q1", "2026-01-05", "deleted")
+    )
+
+    found = row(company, "target", "amount", **QUARTER)
+    assert (found.value, found.samples) == (None, 0)
+
+
+def test_a_target_in_another_currency_has_the_price_of_its_last_day() -> None:
+    company = company_of(
+        target("company/2026-Q1", amount="10", currency="EUR"),
+        rate("EUR/USD", "2026-02-01", "2"),
+        rate("EUR/USD", "2026-03-31", "3"),
+    )
+
+    assert value(company, "target", "amount", "2026-02-02", window="fiscal_quarter") == 20_00
+    assert value(company, "target", "amount", "2026-12-31", window="2026-01-01..2026-03-31") == 30_00
+    assert value(company, "target", "amount", "2026-01-05", window="fiscal_quarter") is None
+
+
+# Attainment, pace, needed
+
+
+def test_attainment_is_won_over_target_and_pace_over_its_share_of_the_time_passed() -> None:
+    company = company_of(
+        rep("r1"), *won("o1", "2026-01-15", "30"), target("rep:r1/2026-Q1", amount="120", wins=2)
+    )
+
+    found = row(company, "attainment", "amount", **QUARTER)
+    assert (found.value, found.numerator, found.denominator, found.samples) == (
+        Fraction(1, 4),
+        30_00,
+        120_00,
+        1,
+    )
+    assert value(company, "attainment", "wins", **QUARTER) == Fraction(1, 2)
+    assert value(company, "pace", "amount", **QUARTER) == Fraction(1, 4)
+    a_third = {"as_of": "2026-01-30", "window": "fiscal_quarter"}
+    assert value(company, "pace", "amount", **a_third) == Fraction(3, 4)
+    assert value(company, "pace", "wins", **a_third) == Fraction(3, 2)
+    assert value(company, "attainment", "amount", "2026-04-10", window="fiscal_quarter") is None
+
+
+def test_the_articles_4_of_7_makes_4_wins_take_7_opportunities() -> None:
+    deals = [event for n in range(4) for event in won(f"w{n}", "2026-02-01", "50")]
+    lost = [opp(f"l{n}", "2026-02-01", stage="Lost", owner_id="r1") for n in range(3)]
+    company = company_of(rep("r1"), *deals, *lost, target("rep:r1/2026-Q1", wins=4))
+
+    found = row(company, "needed", "count", **QUARTER)
+    assert (found.value, found.numerator, found.denominator) == (7, 4, Fraction(4, 7))
+    by_amount = company_of(rep("r1"), *deals, *lost, target("rep:r1/2026-Q1", amount="200"))
+    assert value(by_amount, "target", "wins", **QUARTER) == 4
+    assert value(by_amount, "needed", "count", **QUARTER) == 7
+    nothing_won = company_of(rep("r1"), *lost, target("rep:r1/2026-Q1", wins=4))
+    assert value(nothing_won, "needed", "count", **QUARTER) is None
+
+
+# Coverage, forecasts, velocity
+
+
+def open_deal(subject: str, amount: str, close: str, stage: str = "Proposal", **fields: Any) -> Event:
+    return opp(subject, "2026-01-02", stage=stage, amount=amount, close_date=close, owner_id="r1", **fields)
+
+
+def test_coverage_is_open_over_what_is_missing_and_absent_without_a_gap() -> None:
+    events = [
+        rep("r1"),
+        *won("o1", "2026-01-15", "30"),
+        open_deal("o2", "140", "2026-03-31"),
+        open_deal("o3", "9", "2026-04-01"),
+    ]
+
+    covered = company_of(*events, target("rep:r1/2026-Q1", amount="100"))
+    assert value(covered, "coverage", "amount", "2026-02-01", window="fiscal_quarter") == 2
+    reached = company_of(*events, target("rep:r1/2026-Q1", amount="30"))
+    assert value(reached, "coverage", "amount", "2026-02-01", window="fiscal_quarter") is None
+    assert value(company_of(*events), "coverage", "amount", "2026-02-01", window="fiscal_quarter") is None
+
+
+def test_forecasts_take_the_deals_own_chance_and_category_before_its_stages() -> None:
+    company = company_of(
+        open_deal("o1", "100", "2026-03-01"),
+        open_deal("o2", "100", "2026-03-01", probability="0.25", forecast_category="commit"),
+        open_deal("o3", "100", "2026-03-01", stage="Negotiation"),
+        open_deal("o4", "100", "2026-04-01"),
+        open_deal("o5", "100", "2026-03-01", stage="Nobody Knows"),
+        open_deal("o6", "100", "2026-03-01", forecast_category="omitted"),
+    )
+
+    now = {"as_of": "2026-02-01", "window": "fiscal_quarter"}
+    assert value(company, "weighted_forecast", "amount", **now) == 50_00 + 25_00 + 80_00 + 50_00
+    found = {r.reading: r.value for r in rows(company, "forecast", **now)}
+    assert found == {"commit": 200_00, "best_case": 100_00, "pipeline": 100_00}
+
+
+def test_velocity_is_open_times_rate_times_size_over_cycle() -> None:
+    company = company_of(
+        *won("o1", "2026-01-10", "100", created="2026-01-05"),
+        *won("o2", "2026-01-15", "300", created="2026-01-05"),
+        opp("o3", "2026-01-08", stage="Lost"),
+        open_deal("o4", "1", "2026-05-01"),
+        open_deal("o5", "1", "2026-05-01"),
+        open_deal("o6", "1", "2026-05-01"),
+    )
+
+    expected = 3 * Fraction(2, 3) * 200_00 / (Fraction(15, 2) * DAY_MS)
+    found = row(company, "velocity", "amount", **QUARTER)
+    assert (found.value, found.unit, found.samples) == (expected, "USD/second", 2)
+    assert value(company_of(), "velocity", "amount", **QUARTER) is None
+
+
+@pytest.mark.parametrize("kpi", ["target", "attainment", "pace", "needed", "coverage", "velocity"])
+def test_without_anything_a_plan_figure_is_no_sample(kpi: str) -> None:
+    assert all((r.value, r.samples) == (None, 0) for r in rows(company_of(), kpi, **QUARTER))
