@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aggregators.calendar import Span
 from aggregators.question import Number
@@ -177,3 +177,25 @@ class Kpi:
             if reading.name == name:
                 return reading
         raise KeyError(name)
+
+    def document(self) -> dict[str, Any]:
+        """The definition as JSON."""
+        return {
+            "kpi": self.name,
+            "number": self.number,
+            "definition_version": self.version,
+            "title": {"en": self.title.en, "zh-TW": self.title.zh},
+            "definition": {"en": self.definition.en, "zh-TW": self.definition.zh},
+            "dimensions": list(self.dimensions),
+            "partition": self.partition and {self.partition.name: list(self.partition.values)},
+            "readings": [
+                {
+                    "reading": reading.name,
+                    "title": {"en": reading.title.en, "zh-TW": reading.title.zh},
+                    "unit": reading.unit,
+                    "parts": reading.parts and list(reading.parts),
+                    "window": None if reading.level else self.window,
+                }
+                for reading in self.readings
+            ],
+        }
