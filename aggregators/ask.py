@@ -25,7 +25,9 @@ class Ask:
         self.attribution = question.attribution or self.meaning.kpis.attribution
         self.people = company.derived(People, lambda: People(company), "employee")
         self.accounts = company.derived(Accounts, lambda: Accounts(company), "account")
-        self.rates = company.derived((Rates, self.now_on), lambda: Rates(company, today=self.now_on), "fx_rate")
+        self.rates = company.derived(
+            (Rates, self.now_on), lambda: Rates(company, today=self.now_on), "fx_rate"
+        )
 
     @property
     def opportunities(self) -> Sequence[Opportunity]:
@@ -33,6 +35,18 @@ class Ask:
         return self.company.derived(
             Opportunity,
             lambda: [Opportunity(self.company, entity) for entity in self.company.living("opportunity")],
+        )
+
+    @property
+    def histories(self) -> Sequence[Opportunity]:
+        """The same with those deleted or merged away: for the waterfall, where that is a change on its day."""
+        return self.company.derived(
+            "histories",
+            lambda: [
+                Opportunity(self.company, entity)
+                for entity in self.company.all("opportunity")
+                if entity.statements
+            ],
         )
 
     @property

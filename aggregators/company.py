@@ -128,14 +128,11 @@ class Entity:
         Only a restoration takes a merge back; a deletion also yields to a newer full statement. One
         of which nothing was ever stated is not alive: there is no record yet.
         """
-        last = {"merged": -1, "deleted": -1, "restored": -1, "complete": -1}
-        for number, event in enumerate(self.events):
-            if event.verb not in STATING:
-                last[event.verb] = number
-            elif event.complete:
-                last["complete"] = number
-        deleted = last["deleted"] > max(last["restored"], last["complete"])
-        return bool(self.statements) and not deleted and last["merged"] <= last["restored"]
+        return bool(self.statements) and _lives(self.events)
+
+    def alive_at(self, instant_ms: int) -> bool:
+        """The same by what had become true until an instant: where a deletion is a change on its day."""
+        return bool(self.statements) and _lives(event for event in self.events if event.time_ms <= instant_ms)
 
     @property
     def merged_into(self) -> str | None:
@@ -179,6 +176,17 @@ class Entity:
         return by_then[-1] if by_then else None
 
 
+def _lives(events: Iterable[Event]) -> bool:
+    last = {"merged": -1, "deleted": -1, "restored": -1, "complete": -1}
+    for number, event in enumerate(events):
+        if event.verb not in STATING:
+            last[event.verb] = number
+        elif event.complete:
+            last["complete"] = number
+    deleted = last["deleted"] > max(last["restored"], last["complete"])
+    return not deleted and last["merged"] <= last["restored"]
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """Something a source missed: an entity's id, or `*` for all of a source and topic."""
@@ -219,6 +227,22 @@ class Company:
         if entity.fold(event):
             self._versions[event.entity] = self._versions.get(event.entity, 0) + 1
 
+    def known_by(self, instant_ms: int) -> Self:
+        """The company as it was known by an instant: of what was recorded later, nothing (G8).
+
+        An event without `recordedtime` counts as known at its own time.
+        """
+        return type(self).from_events(
+            self.meaning,
+            (
+                event
+                for kind in self._entities.values()
+                for entity in kind.values()
+                for event in entity.events
+                if (event.time_ms if event.recorded_ms is None else event.recorded_ms) <= instant_ms
+            ),
+        )
+
     def all(self, kind: str) -> Iterator[Entity]:
         """Every entity of a kind, dead ones too, by id."""
         entities = self._entities.get(kind, {})
@@ -243,3 +267,9 @@ class Company:
     def find(self, kind: str, entity_id: str) -> Entity | None:
         """The entity of that id, dead or alive; None if nothing was ever said of it."""
         return self._entities.get(kind, {}).get(entity_id)
+
+    def name_of(self, record: str) -> str | None:
+        """What people call a record (`<entity>/<id>`); None if it has no name."""
+        kind, _, entity_id = record.partition("/")
+        entity = self.find(kind, entity_id)
+        return entity.newest("name") if entity else None
