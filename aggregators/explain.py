@@ -1,0 +1,141 @@
+"""Taking a figure apart: its definition, its arithmetic, and the records it is the sum of."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+
+from aggregators.answer import check, rows_of, windows
+from aggregators.ask import Ask
+from aggregators.company import Company
+from aggregators.kpi import Contribution, Kpi, Reading, Sums
+from aggregators.kpis import find_kpi
+from aggregators.question import Number, Question, Row
+from events.errors import UsageError
+
+SORTS = ("numerator", "denominator", "on", "record")
+"""What records can be sorted by; a `-` before it turns the order round. Default: the greatest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One figure, and every record that contributes to it, unsorted."""
+
+    kpi: Kpi
+    reading: Reading
+    row: Row
+    contributions: tuple[Contribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What one record adds to a figure at two instants; None where it was no part of it."""
+
+    record: str
+    before: Contribution | None
+    after: Contribution | None
+
+    @property
+    def difference(self) -> Number:
+        """By how much its numerator moved the figure."""
+        return (self.after.numerator if self.after else 0) - (self.before.numerator if self.before else 0)
+
+
+def explain(
+    company: Company, question: Question, reading: str | None = None, where: Mapping[str, str] | None = None
+) -> Explanation:
+    """The figure of one reading (default: the primary one) in one group, taken apart.
+
+    `where` names the group: dimension -> label; nothing: the company. It replaces `question.by`. A KPI
+    that is always split (waterfall by `change`) needs its part there too. The contributions sum to the
+    figure exactly. Raises UsageError for a reading, dimension or part that there is not.
+    """
+    kpi = find_kpi(question.kpi)
+    labels = dict(where or {})
+    names = tuple(name for name in labels if not kpi.partition or name != kpi.partition.name)
+    question = Question(
+        kpi.name, question.as_of_ms, question.window, names, 1, question.attribution, question.now_ms
+    )
+    check(kpi, question)
+    chosen = _reading(kpi, reading)
+    group = (*(labels[name] for name in names), *_part(kpi, labels))
+    ask = Ask(company, question)
+    (window, span) = windows(ask, kpi, chosen)[-1]
+    found = tuple(each for each in chosen.contributions(ask, span) if each.by == group)
+    sums: defaultdict[str, Sums] = defaultdict(Sums)
+    for contribution in found:
+        sums[contribution.part].add(contribution)
+    (row,) = rows_of(ask, kpi, chosen, window, {group: sums})
+    return Explanation(kpi, chosen, row, found)
+
+
+def moves(before: Explanation, after: Explanation) -> list[Move]:
+    """The records that moved a figure between two instants, the greatest difference first."""
+    then, now = _by_record(before.contributions), _by_record(after.contributions)
+    found = [
+        Move(record, then.get((record, part)), now.get((record, part)))
+        for record, part in {**then, **now}
+        if _weight(then.get((record, part))) != _weight(now.get((record, part)))
+    ]
+    by_record = sorted(found, key=lambda move: move.record)
+    return sorted(by_record, key=lambda move: abs(Fraction(move.difference)), reverse=True)
+
+
+def ordered(contributions: Sequence[Contribution], sort: str) -> list[Contribution]:
+    """Contributions sorted by one of SORTS; ties by record. Raises UsageError for another name."""
+    name, turned = sort.removeprefix("-"), sort.startswith("-")
+    if name not in SORTS:
+        raise UsageError(f"records cannot be sorted by {sort!r}; there are {', '.join(SORTS)}, with - turned")
+    by_record = sorted(contributions, key=lambda each: each.record)
+    if name == "on":
+        return sorted(by_record, key=lambda each: each.on or date.min, reverse=turned)
+    return sorted(by_record, key=lambda each: getattr(each, name), reverse=turned)
+
+
+def _reading(kpi: Kpi, name: str | None) -> Reading:
+    if name is None:
+        return kpi.readings[0]
+    try:
+        return kpi.reading(name)
+    except KeyError:
+        there_are = ", ".join(reading.name for reading in kpi.readings)
+        raise UsageError(f"{kpi.name} has no reading {name!r}; there are {there_are}") from None
+
+
+def _part(kpi: Kpi, labels: Mapping[str, str]) -> tuple[str, ...]:
+    if kpi.partition is None:
+        return ()
+    value = labels.get(kpi.partition.name)
+    if value not in kpi.partition.values:
+        raise UsageError(
+            f"{kpi.name} is always split by {kpi.partition.name}: say which, one of "
+            f"{', '.join(kpi.partition.values)}, as in --where {kpi.partition.name}={kpi.partition.values[0]}"
+        )
+    return (value,)
+
+
+def _by_record(contributions: Iterable[Contribution]) -> dict[tuple[str, str], Contribution]:
+    """By record and part, those of one record added up."""
+    found: dict[tuple[str, str], Contribution] = {}
+    for each in contributions:
+        key = (each.record, each.part)
+        if known := found.get(key):
+            each = Contribution(
+                each.record,
+                each.by,
+                known.numerator + each.numerator,
+                known.denominator + each.denominator,
+                known.samples + each.samples,
+                each.on,
+                each.note or known.note,
+                each.part,
+            )
+        found[key] = each
+    return found
+
+
+def _weight(contribution: Contribution | None) -> tuple[Number, Number, int] | None:
+    if contribution is None:
+        return None
+    return contribution.numerator, contribution.denominator, contribution.samples

@@ -1,0 +1,196 @@
+"""An explanation as JSON, and the options of `dealpulse explain`, which `/api/explain` shares."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from aggregators.calendar import Calendar, PeriodKind, Span
+from aggregators.company import Company
+from aggregators.explain import Explanation, explain, moves, ordered
+from aggregators.kpi import Contribution, Unit
+from aggregators.kpis import find_kpi
+from aggregators.question import Question
+from aggregators.render import Renderer
+from aggregators.request import as_of_ms
+from aggregators.story import story
+from events.errors import UsageError
+
+PER_PAGE = 50
+FROZEN_PERIODS: tuple[PeriodKind, ...] = ("month", "fiscal_quarter", "fiscal_year")
+
+
+def explained(
+    company: Company,
+    *,
+    now_ms: int,
+    kpi: str | None = None,
+    entity: str | None = None,
+    reading: str | None = None,
+    where: Sequence[str] = (),
+    window: str | None = None,
+    as_of: str | None = None,
+    against: str | None = None,
+    attribution: str | None = None,
+    sort: str = "-numerator",
+    page: int = 1,
+    per_page: int = PER_PAGE,
+) -> dict[str, Any]:
+    """The answer to `dealpulse explain`: a figure taken apart, what moved it, or one record's story.
+
+    `where` holds `dimension=label`. Raises UsageError for what there is not.
+    """
+    render = Renderer(company.meaning)
+    instant = now_ms if as_of is None else as_of_ms(as_of, company.calendar)
+    if entity is not None:
+        return story(company, entity, Question("", instant, window, (), 1, attribution, now_ms), render)
+    if kpi is None:
+        raise UsageError("name a KPI, or a record with entity")
+    question = Question(kpi, instant, window, (), 1, attribution, now_ms)
+    labels = dict(_pair(each) for each in where)
+    found = explain(company, question, reading, labels)
+    shown = document(found, company, render, sort=sort, page=page, per_page=per_page)
+    if against is None:
+        return shown
+    if against == "reported":
+        frozen_ms = frozen_at_ms(company, question)
+        before = explain(company.known_by(frozen_ms), _at(question, company, frozen_ms), reading, labels)
+    else:
+        before = explain(
+            company, _at(question, company, as_of_ms(against, company.calendar)), reading, labels
+        )
+    return {**shown, "against": moves_document(before, found, company, render)}
+
+
+def frozen_at_ms(company: Company, question: Question) -> int:
+    """When the figures of a question's window were frozen: period end + business days (G8).
+
+    Raises UsageError where the window is no month, fiscal quarter or fiscal year, or is not due yet.
+    """
+    calendar, kpi = company.calendar, find_kpi(question.kpi)
+    (_, span) = calendar.windows(question.window or kpi.window, calendar.day(question.as_of_ms))[-1]
+    if not any(_is_period(calendar, kind, span) for kind in FROZEN_PERIODS):
+        raise UsageError("only months, fiscal quarters and fiscal years are frozen: name one with --window")
+    due = calendar.add_business_days(span.end, company.meaning.kpis.freeze_after_business_days)
+    if calendar.end_ms(due) > question.as_of_ms:
+        raise UsageError(f"the figures of {span.start}..{span.end} are not frozen before the end of {due}")
+    return calendar.end_ms(due)
+
+
+def _is_period(calendar: Calendar, kind: PeriodKind, span: Span) -> bool:
+    return calendar.period(kind, span.start) == span
+
+
+def _at(question: Question, company: Company, instant_ms: int) -> Question:
+    """The question about the same days, as of another instant."""
+    kpi = find_kpi(question.kpi)
+    asked = question.window or kpi.window
+    (window, _) = company.calendar.windows(asked, company.calendar.day(question.as_of_ms))[-1]
+    same = asked if window.start is None else f"{window.start}..{window.end}"
+    return replace(question, as_of_ms=instant_ms, window=same)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, label = text.partition("=")
+    if not equals:
+        raise UsageError(f"{text!r} names no group: write it as in rep=ann")
+    return name.strip(), label
+
+
+def document(
+    explanation: Explanation,
+    company: Company,
+    render: Renderer,
+    *,
+    sort: str = "-numerator",
+    page: int = 1,
+    per_page: int = PER_PAGE,
+) -> dict[str, Any]:
+    """The explanation as JSON: the row, the words, the arithmetic, and one page of records.
+
+    Records are unrounded decimals in the units of the figure. Raises UsageError for a page that is none.
+    """
+    if page < 1 or per_page < 1:
+        raise UsageError(f"page {page} of {per_page} records: both begin at 1")
+    kpi, reading, row = explanation.kpi, explanation.reading, explanation.row
+    records = ordered(explanation.contributions, sort)
+    shown = records[(page - 1) * per_page : page * per_page]
+    return {
+        **render.record(row),
+        "title": {"en": kpi.title.en, "zh-TW": kpi.title.zh},
+        "definition": {"en": kpi.definition.en, "zh-TW": kpi.definition.zh},
+        "reading_definition": " ".join((reading.contributions.__doc__ or reading.title.en).split()),
+        "arithmetic": arithmetic(explanation, render),
+        "exact": _exact(explanation, render),
+        "records": {
+            "total": len(records),
+            "page": page,
+            "per_page": per_page,
+            "sort": sort,
+            "list": [_record(each, explanation, company, render) for each in shown],
+        },
+    }
+
+
+def moves_document(
+    before: Explanation, after: Explanation, company: Company, render: Renderer
+) -> dict[str, Any]:
+    """What moved a figure between two instants, as JSON."""
+    unit = _units(after)[0]
+
+    def added(contribution: Contribution | None) -> dict[str, Any] | None:
+        return _record(contribution, after, company, render) if contribution else None
+
+    return {
+        "before": render.record(before.row),
+        "after": render.record(after.row),
+        "moved": [
+            {
+                "record": move.record,
+                "name": company.name_of(move.record),
+                "difference": render.unrounded(move.difference, unit),
+                "before": added(move.before),
+                "after": added(move.after),
+            }
+            for move in moves(before, after)
+        ],
+    }
+
+
+def arithmetic(explanation: Explanation, render: Renderer) -> str:
+    """The arithmetic with the numbers put in: `96 / 156 = 0.615384615385`."""
+    row = explanation.row
+    unit, over, under = render.units(row)
+    value = "no sample" if row.value is None else f"{render.value(row.value, unit)} {row.unit}"
+    if row.numerator is None or row.denominator is None:
+        return f"sum of {len(explanation.contributions)} records = {value}"
+    return f"{render.value(row.numerator, over)} / {render.value(row.denominator, under)} = {value}"
+
+
+def _units(explanation: Explanation) -> tuple[Unit, Unit]:
+    reading = explanation.reading
+    return reading.parts or (reading.unit, reading.unit)
+
+
+def _exact(explanation: Explanation, render: Renderer) -> dict[str, str | None]:
+    """Numerator and denominator as the unrounded sums of the records."""
+    over, under = _units(explanation)
+    row = explanation.row
+    top = row.numerator if row.numerator is not None else row.value
+    return {"numerator": render.unrounded(top, over), "denominator": render.unrounded(row.denominator, under)}
+
+
+def _record(
+    contribution: Contribution, explanation: Explanation, company: Company, render: Renderer
+) -> dict[str, Any]:
+    over, under = _units(explanation)
+    found = {
+        "record": contribution.record,
+        "name": company.name_of(contribution.record),
+        "on": contribution.on.isoformat() if contribution.on else None,
+        "numerator": render.unrounded(contribution.numerator, over),
+        "denominator": render.unrounded(contribution.denominator, under)
+        if explanation.reading.parts
+        else None,
+        "note": contribution.note,
+    }
+    return {**found, "part": contribution.part} if contribution.part else found
