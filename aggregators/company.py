@@ -264,6 +264,12 @@ class Company:
         found: Derived = kept[1]
         return found
 
+    def events(self) -> Iterator[Event]:
+        """Every event that stands, in no order."""
+        for kind in self._entities.values():
+            for entity in kind.values():
+                yield from entity.events
+
     def find(self, kind: str, entity_id: str) -> Entity | None:
         """The entity of that id, dead or alive; None if nothing was ever said of it."""
         return self._entities.get(kind, {}).get(entity_id)

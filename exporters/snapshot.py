@@ -6,7 +6,6 @@ every other entity as its statements, and knows which shards are missing. It hol
 
 from collections import defaultdict
 from collections.abc import Iterable
-from threading import Lock
 
 from aggregators.company import Company
 from aggregators.meaning import Meaning
@@ -17,11 +16,10 @@ from streams.follower import COUNTS, ShardState
 
 
 class Snapshot:
-    """Everything an exporter knows. `lock` is held while it changes and while it is evaluated."""
+    """Everything an exporter knows. One thread at a time may use it: it changes and is evaluated on one."""
 
     def __init__(self, meaning: Meaning, shards: Iterable[tuple[str, int]]) -> None:
         self.meaning = meaning
-        self.lock = Lock()
         self.deals = DealTable()
         self.shards: dict[str, ShardState | None] = {
             f"{topic}/{partition}": None for topic, partition in shards
@@ -36,42 +34,38 @@ class Snapshot:
 
     def replace(self, shard: str, chunks: list[bytes], state: ShardState) -> None:
         """Take a whole shard in the place of what was held of it."""
-        with self.lock:
-            if _is_deals(shard):
-                self.deals.drop(shard)
-                self.deals.apply(shard, chunks)
-            else:
-                self._stale |= bool(self._rest[shard])
-                self._rest[shard] = list(chunks)
-                if not self._stale:
-                    self._fold(shard, chunks)
-            self._hold(shard, state)
+        if _is_deals(shard):
+            self.deals.drop(shard)
+            self.deals.apply(shard, chunks)
+        else:
+            self._stale |= bool(self._rest[shard])
+            self._rest[shard] = list(chunks)
+            if not self._stale:
+                self._fold(shard, chunks)
+        self._hold(shard, state)
 
     def extend(self, shard: str, chunk: bytes, state: ShardState) -> None:
         """Take one more checkpoint in."""
-        with self.lock:
-            if _is_deals(shard):
-                self.deals.apply(shard, [chunk])
-            else:
-                self._rest[shard].append(chunk)
-                if not self._stale:
-                    self._fold(shard, [chunk])
-            self._hold(shard, state)
+        if _is_deals(shard):
+            self.deals.apply(shard, [chunk])
+        else:
+            self._rest[shard].append(chunk)
+            if not self._stale:
+                self._fold(shard, [chunk])
+        self._hold(shard, state)
 
     def renew(self, shard: str, state: ShardState) -> None:
         """The shard as it is held is true for a later instant."""
-        with self.lock:
-            self._hold(shard, state)
+        self._hold(shard, state)
 
     def missing(self, shard: str, reason: str) -> None:
         """Leave a shard out of the merge."""
-        with self.lock:
-            if self.shards.get(shard) is not None and _is_deals(shard):
-                self.deals.drop(shard)
-            elif self._rest.pop(shard, None):
-                self._stale = True
-            self.shards[shard] = None
-            self.reasons[shard] = reason
+        if self.shards.get(shard) is not None and _is_deals(shard):
+            self.deals.drop(shard)
+        elif self._rest.pop(shard, None):
+            self._stale = True
+        self.shards[shard] = None
+        self.reasons[shard] = reason
 
     def store_up(self, up: bool) -> None:
         """Whether Redis answers."""
@@ -81,7 +75,7 @@ class Snapshot:
 
     @property
     def company(self) -> Company:
-        """Everything but the opportunities, folded; call with the lock held."""
+        """Everything but the opportunities, folded."""
         if self._stale:
             self._company = Company(self.meaning)
             for shard, chunks in self._rest.items():

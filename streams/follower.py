@@ -7,13 +7,18 @@ entity is on one shard, and one delta is one checkpoint.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 
+from aggregators.meaning import Meaning
+from aggregators.state import partition_state
+from events.errors import UnreachableError
+from events.event import Event
 from events.log import get_logger
 from streams.settings import RedisSettings
 
@@ -28,9 +33,11 @@ class ShardState:
     """What a shard's last checkpoint says of it, without its entities. Instants in ms since 2000."""
 
     offset: int
-    generation: int
+    generation: str
     fingerprint: str
     fresh_ms: int
+    first_append_ms: int | None
+    """Of a delta: when its first record was appended."""
     newest_event_ms: int | None
     counts: Mapping[str, int]
     resync_pending: Mapping[str, int]
@@ -65,8 +72,11 @@ class Follower:
         *,
         fingerprint: str,
         sink: Sink,
+        executor: Executor | None = None,
     ) -> None:
+        """`executor` is where the sink is called; None: right here, on the event loop."""
         self._settings, self._fingerprint, self._sink = settings, fingerprint, sink
+        self._executor = executor
         self._shards = {f"{topic}/{partition}": topic for topic, partition in shards}
         self._held: dict[str, ShardState] = {}
         self._read: dict[str, bytes] = {}  # the last entry read of each stream
@@ -88,6 +98,27 @@ class Follower:
         finally:
             await self._redis.aclose()
 
+    async def opportunity_events(self, subject: str, meaning: Meaning) -> list[Event]:
+        """What was ever said about one opportunity, from the statements of its shard."""
+        for shard, topic in self._shards.items():
+            if topic != "crm.opportunity" or shard not in self._held:
+                continue
+            key = self._key(shard, f"{self._held[shard].generation}:statements")
+            state = partition_state(topic, 0, 1, "murmur2", meaning)
+            try:
+                state.load(await self._redis.lrange(key, 0, -1))
+            except (RedisError, OSError) as error:
+                raise UnreachableError(f"Redis does not answer: {error}. Try again.") from error
+            if found := [event for event in state.events() if event.subject == subject]:
+                return found
+        return []
+
+    async def _tell(self, told: Callable[..., None], *args: object) -> None:
+        if self._executor is None:
+            told(*args)
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._executor, told, *args)
+
     def _key(self, shard: str, part: str) -> str:
         return f"{self._settings.prefix}:{{{shard}}}:{part}"
 
@@ -108,16 +139,16 @@ class Follower:
             if stored is None:
                 # What is held stays: a live worker writes a lost shard again, and numbers go stale till then.
                 if held is None:
-                    self._sink.missing(shard, "absent")
+                    await self._tell(self._sink.missing, shard, "absent")
             elif stored.fingerprint != self._fingerprint:
                 self._held.pop(shard, None)
-                self._sink.missing(shard, "fingerprint")
+                await self._tell(self._sink.missing, shard, "fingerprint")
             elif held is None or held.generation != stored.generation or stored.offset < held.offset:
                 if held is None or stored.offset >= held.offset:
                     await self._load(shard)
-            elif stored.offset == held.offset and stored != held:
+            elif stored.offset == held.offset and stored != replace(held, first_append_ms=None):
                 self._held[shard] = stored
-                self._sink.renew(shard, stored)
+                await self._tell(self._sink.renew, shard, stored)
 
     async def _load(self, shard: str) -> None:
         kind = "facts" if self._shards[shard] == "crm.opportunity" else "statements"
@@ -125,7 +156,7 @@ class Follower:
             generation = await self._redis.hget(self._key(shard, "meta"), "generation")
             if generation is None:
                 return
-            name = f"{int(generation)}:{kind}"
+            name = f"{generation.decode()}:{kind}"
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hgetall(self._key(shard, "meta"))
                 pipe.lrange(self._key(shard, name), 0, -1)
@@ -135,11 +166,11 @@ class Follower:
                 break
         state = shard_state(meta)
         if state.fingerprint != self._fingerprint:
-            self._sink.missing(shard, "fingerprint")
+            await self._tell(self._sink.missing, shard, "fingerprint")
             return
         self._read[shard] = newest[0][0] if newest else b"0-0"
         self._held[shard] = state
-        self._sink.replace(shard, chunks, state)
+        await self._tell(self._sink.replace, shard, chunks, state)
 
     async def _follow(self) -> None:
         """Deltas until nothing came for a moment; then the caller compares again."""
@@ -171,14 +202,14 @@ class Follower:
             await self._load(shard)
             return False
         self._held[shard] = state
-        self._sink.extend(shard, fields[b"facts"], state)
+        await self._tell(self._sink.extend, shard, fields[b"facts"], state)
         return True
 
 
 def connect(settings: RedisSettings) -> Any:
     """A connection to the store, as the settings say. It connects at the first request."""
     password = settings.password.get_secret_value() or None
-    return aioredis.from_url(  # type: ignore[no-untyped-call]
+    return aioredis.from_url(
         settings.url,
         socket_connect_timeout=settings.connect_timeout,
         socket_timeout=settings.request_timeout,
@@ -192,9 +223,10 @@ def shard_state(fields: Mapping[bytes, bytes]) -> ShardState:
     pending = fields.get(b"resync_pending", b"")
     return ShardState(
         offset=int(fields[b"offset"]),
-        generation=int(fields[b"generation"]),
+        generation=fields[b"generation"].decode(),
         fingerprint=fields[b"fingerprint"].decode(),
         fresh_ms=int(fields.get(b"fresh_ms", 0)),
+        first_append_ms=int(fields[b"first_append_ms"]) if b"first_append_ms" in fields else None,
         newest_event_ms=int(newest) if newest else None,
         counts={name: int(fields.get(name.encode(), 0)) for name in COUNTS},
         resync_pending=_pending(pending),

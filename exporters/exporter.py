@@ -1,0 +1,267 @@
+"""The exporter process: follows the shards, evaluates, and serves."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from aggregators.calendar import Calendar
+from aggregators.company import Company
+from aggregators.explain_page import explained
+from aggregators.explain_text import explanation_text
+from aggregators.meaning import Meaning
+from aggregators.render import Renderer
+from aggregators.request import questions
+from aggregators.state import fingerprint
+from events.clock import Clock
+from events.errors import UnreachableError
+from events.log import get_logger
+from events.settings import KafkaSettings
+from events.topics import TOPICS
+from exporters.evaluate import Evaluator
+from exporters.exposition import Exposition, Samples
+from exporters.family import Family
+from exporters.figures import Series
+from exporters.metrics import EngineMetrics, KpiMetrics
+from exporters.names import KPI_FAMILIES
+from exporters.settings import AlertSettings, ExporterSettings
+from exporters.snapshot import Snapshot
+from streams.follower import Follower, ShardState
+from streams.settings import RedisSettings
+
+log = get_logger("exporter")
+
+Result = TypeVar("Result")
+_SLOW_PAUSE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class ExporterConfig:
+    """What an exporter needs to know."""
+
+    kafka: KafkaSettings
+    redis: RedisSettings
+    exporter: ExporterSettings
+    alerts: AlertSettings
+    meaning: Meaning
+    version: str
+
+
+class Exporter:
+    """One merged snapshot, evaluated on a thread of its own, so that the event loop never waits for it."""
+
+    def __init__(self, config: ExporterConfig, clock: Clock) -> None:
+        self._config, self._clock = config, clock
+        shards = [(topic, partition) for topic in TOPICS for partition in range(config.kafka.partitions)]
+        self.snapshot = Snapshot(config.meaning, shards)
+        self._engine = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evaluate")
+        self._evaluator = Evaluator(self.snapshot)
+        self._kpis = KpiMetrics(config.meaning, config.exporter, self.snapshot)
+        self._self = EngineMetrics(
+            config.meaning, config.alerts, self.snapshot, clock, version=config.version
+        )
+        self._exposition = Exposition()
+        self._calendar, self._render = Calendar(config.meaning.company), Renderer(config.meaning)
+        self._evaluated_ms: int | None = None
+        self._evaluated_at: float | None = None
+        self._families: dict[str, Series] = {}
+        self._refreshing = asyncio.Lock()
+        self._follower = Follower(
+            config.redis,
+            shards,
+            fingerprint=fingerprint(config.meaning),
+            sink=_Watched(self.snapshot, self._self, clock),
+            executor=self._engine,
+        )
+
+    async def run(self) -> None:
+        """Follow the shards and keep the slow figures current, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follower.run())
+            group.create_task(self._keep_slow_figures())
+
+    def close(self) -> None:
+        """Let the evaluating thread end."""
+        self._engine.shutdown(wait=True, cancel_futures=True)
+
+    # Answers
+
+    async def exposition(self, *, openmetrics: bool, names: Sequence[str]) -> bytes:
+        """The text of `/metrics`, evaluated at most once per `exporter.refresh`."""
+        started = time.monotonic()
+        await self._refresh()
+        body, series = await self._on_engine(lambda: self._rendered(openmetrics=openmetrics, names=names))
+        self._self.series = series
+        self._self.scrape_seconds = time.monotonic() - started
+        return body
+
+    async def kpi(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """The records of an answer. Raises UsageError; UnreachableError before the first complete merge."""
+        put = questions(self._calendar, now_ms=self._clock.now_ms(), **asked)
+        self._require_numbers()
+        rows = await self._on_engine(lambda: self._evaluator.answers(put))
+        return self._render.records(rows)
+
+    async def explain(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """A figure taken apart, or one record's story. Raises as `kpi` does."""
+        self._require_numbers()
+        now_ms = self._clock.now_ms()
+        where = tuple(part for part in str(asked.pop("where", "")).split(",") if part)
+        asked = {"kpi": None, "entity": None, **asked}
+        company = await self._company_of(asked["entity"])
+        return await self._on_engine(lambda: explained(company(), now_ms=now_ms, where=where, **asked))
+
+    async def explain_text(self, asked: dict[str, Any]) -> str:
+        """The same as text."""
+        return explanation_text(await self.explain(asked))
+
+    def true_as_of(self) -> str | None:
+        """The instant the numbers are true for, on the company's clock; None before a complete merge."""
+        fresh_ms = self.snapshot.fresh_ms
+        return None if fresh_ms is None else self._render.instant(fresh_ms)
+
+    def readiness(self) -> list[Check]:
+        """Whether one complete merge is held, it is not stale, and Redis answers."""
+        missing = sorted(shard for shard, state in self.snapshot.shards.items() if state is None)
+        age_ms = self._age_ms()
+        limit_s = self._config.exporter.max_staleness
+        return [
+            Check("merge", not missing, "complete" if not missing else f"missing: {', '.join(missing)}"),
+            Check(
+                "fresh",
+                age_ms is not None and age_ms <= limit_s * 1000,
+                "no complete merge yet" if age_ms is None else f"true as of {age_ms / 1000:.1f} s ago",
+            ),
+            Check("redis", self.snapshot.is_store_up, "answers" if self.snapshot.is_store_up else "away"),
+        ]
+
+    # Evaluation
+
+    async def _company_of(self, entity: str | None) -> Callable[[], Company]:
+        """The company to explain from; for one deal's story with that deal's statements."""
+        if entity is None or (entity.partition("/")[1] and not entity.startswith("opportunity/")):
+            return lambda: self._evaluator.company
+        events = await self._follower.opportunity_events(entity.rpartition("/")[2], self._config.meaning)
+        meaning, company = self._config.meaning, self.snapshot.company
+
+        def told() -> Company:
+            return Company.from_events(meaning, [*company.events(), *events])
+
+        return told if events else lambda: self._evaluator.company
+
+    def _require_numbers(self) -> None:
+        if self.snapshot.fresh_ms is None:
+            missing = self.snapshot.partitions_missing
+            raise UnreachableError(
+                f"{missing} of {len(self.snapshot.shards)} partitions have not been merged yet. "
+                "Start the workers and wait, or look at /readyz for what is missing."
+            )
+
+    async def _refresh(self) -> None:
+        async with self._refreshing:
+            age = None if self._evaluated_at is None else time.monotonic() - self._evaluated_at
+            if age is not None and age < self._config.exporter.refresh:
+                return
+            now_ms = self._clock.now_ms()
+            if self.snapshot.fresh_ms is None:
+                return
+            started = time.monotonic()
+            self._families = await self._on_engine(lambda: self._kpis.evaluate(now_ms))
+            self._evaluated_ms, self._evaluated_at = now_ms, started
+
+    async def _keep_slow_figures(self) -> None:
+        """KPIs without a fast road, one after the other, so that changes come in between them."""
+        while True:
+            if self.snapshot.fresh_ms is not None:
+                now_ms = self._clock.now_ms()
+                for kpi in self._kpis.slow_due(now_ms):
+                    await self._on_engine(partial(self._kpis.evaluate_slow, kpi, now_ms))
+            await asyncio.sleep(_SLOW_PAUSE_S)
+
+    def _rendered(self, *, openmetrics: bool, names: Sequence[str]) -> tuple[bytes, int]:
+        families: list[tuple[Family, Samples]] = []
+        age_ms = self._age_ms()
+        if age_ms is not None and age_ms <= self._config.exporter.max_staleness * 1000:
+            families = self._kept_families()
+        families += self._self.families(self._evaluated_ms)
+        series = sum(len(samples) for _, samples in families if isinstance(samples, dict))
+        return self._exposition.render(families, openmetrics=openmetrics, names=names), series
+
+    def _kept_families(self) -> list[tuple[Family, Samples]]:
+        """The KPI families; those by rep are left out whole where there are too many series."""
+        limit = self._config.exporter.series_limit
+        found = [(KPI_FAMILIES[name], series) for name, series in self._families.items()]
+        by_rep = sum(len(series) for family, series in found if family.tier == "rep")
+        total = sum(len(series) for _, series in found)
+        if total <= limit:
+            self._self.suppressed = 0
+            return list(found)
+        self._self.suppressed = by_rep
+        log.warning("series.suppressed", series=total, limit=limit, by_rep=by_rep)
+        return [(family, series) for family, series in found if family.tier != "rep"]
+
+    def _age_ms(self) -> int | None:
+        fresh_ms = self.snapshot.fresh_ms
+        return None if fresh_ms is None else self._clock.now_ms() - fresh_ms
+
+    async def _on_engine(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._engine, work)
+
+
+class _Watched:
+    """The snapshot as a sink, with the delay of every change observed."""
+
+    def __init__(self, snapshot: Snapshot, metrics: EngineMetrics, clock: Clock) -> None:
+        self._metrics, self._clock = metrics, clock
+        self.replace, self.renew, self.missing = snapshot.replace, snapshot.renew, snapshot.missing
+        self.store_up, self._extend = snapshot.store_up, snapshot.extend
+
+    def extend(self, shard: str, chunk: bytes, state: ShardState) -> None:
+        """Take a delta in, and note how long after its first record that was."""
+        self._extend(shard, chunk, state)
+        if state.first_append_ms is not None:
+            self._metrics.observe_delay(self._clock.now_ms() - state.first_append_ms)
+
+
+def run_exporter(
+    config: ExporterConfig, clock: Clock, *, listening: Callable[[str], None] = lambda _address: None
+) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit code. Raises UsageError if the address is taken."""
+    return asyncio.run(_run(config, clock, listening))
+
+
+async def _run(config: ExporterConfig, clock: Clock, listening: Callable[[str], None]) -> int:
+    from exporters.server import serve
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    exporter = Exporter(config, clock)
+    server = await serve(exporter, config.exporter.listen)
+    try:
+        listening(server.address)
+        log.info("exporter.starts", listen=server.address)
+        working, told = asyncio.create_task(exporter.run()), asyncio.create_task(stop.wait())
+        await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        return 0
+    finally:
+        await server.stop()
+        exporter.close()
+        log.info("exporter.stops")

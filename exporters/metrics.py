@@ -1,0 +1,160 @@
+"""Everything that `/metrics` shows: KPI families by their pace, and what the exporter says of itself."""
+
+import platform
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from datetime import time
+from typing import Final
+
+from aggregators.calendar import Calendar
+from aggregators.kpis import find_kpi, registry
+from aggregators.meaning import Meaning
+from aggregators.tables.answer import is_fast
+from events.clock import Clock
+from events.event import EPOCH_UNIX_S
+from exporters.evaluate import Evaluator
+from exporters.exposition import Histogram, Samples
+from exporters.extras import Extras
+from exporters.family import Family
+from exporters.figures import Figures, Series
+from exporters.labels import VISIBILITY_BUCKETS
+from exporters.names import FAMILIES
+from exporters.settings import AlertSettings, ExporterSettings
+from exporters.snapshot import Snapshot
+
+SLOW_EVERY_MS: Final = 15_000
+"""KPIs without a fast road (sets of customers and people, the waterfall) are worked out at most so often."""
+
+
+class KpiMetrics:
+    """The KPI families as of an instant; those of the fast road anew each time."""
+
+    def __init__(self, meaning: Meaning, settings: ExporterSettings, snapshot: Snapshot) -> None:
+        self._settings = settings
+        self._evaluator = Evaluator(snapshot)
+        self._figures, self._extras = Figures(meaning, settings), Extras(meaning)
+        self._slow: dict[str, Series] = {}
+        self._slow_ms: int | None = None
+        self._slow_kpis = [name for name, kpi in registry().items() if not is_fast(kpi)]
+
+    def slow_due(self, now_ms: int) -> list[str]:
+        """The KPIs of the slow road, if they are to be worked out anew."""
+        if self._slow_ms is not None and 0 <= now_ms - self._slow_ms < SLOW_EVERY_MS:
+            return []
+        self._slow_ms = now_ms
+        return self._slow_kpis
+
+    def evaluate_slow(self, kpi: str, now_ms: int) -> None:
+        """Work out the families of one KPI of the slow road."""
+        found = self._figures.evaluate(self._evaluator, now_ms, wanted=lambda name: name == kpi)
+        self._slow.update(found.families)
+
+    def evaluate(self, now_ms: int) -> dict[str, Series]:
+        """All KPI families, those of the slow road as last worked out."""
+        evaluator = self._evaluator
+        found = self._figures.evaluate(evaluator, now_ms, wanted=lambda name: is_fast(find_kpi(name)))
+        teams = self._figures.teams(evaluator, now_ms)
+        return {
+            **self._slow,
+            **found.families,
+            **self._extras.recent(evaluator, now_ms, teams=teams, reps=self._settings.rep_series),
+            **self._extras.cohorts(evaluator, now_ms),
+            **self._extras.unpriced(evaluator, now_ms),
+            **self._extras.configuration(),
+        }
+
+
+class EngineMetrics:
+    """What the exporter says of itself and of the shards."""
+
+    def __init__(
+        self, meaning: Meaning, alerts: AlertSettings, snapshot: Snapshot, clock: Clock, *, version: str
+    ) -> None:
+        self._meaning, self._alerts, self._snapshot, self._clock = meaning, alerts, snapshot, clock
+        self._calendar = Calendar(meaning.company)
+        self._version = version
+        self._delay_counts = [0] * (len(VISIBILITY_BUCKETS) + 1)
+        self._delay_total = 0.0
+        self.scrape_seconds: float | None = None
+        self.series = 0
+        self.suppressed = 0
+        self.sse_clients = 0
+        self.kept: Mapping[str, Mapping[tuple[str, ...], float]] = {}
+        """Families whose samples others keep in Redis: the last verify, pending dead letters."""
+
+    def observe_delay(self, delay_ms: float) -> None:
+        """A record became visible that long after it was appended."""
+        seconds = max(0.0, delay_ms / 1000)
+        self._delay_counts[bisect_left(VISIBILITY_BUCKETS, seconds)] += 1
+        self._delay_total += seconds
+
+    def families(self, evaluated_ms: int | None) -> Iterator[tuple[Family, Samples]]:
+        """The engine families served by an exporter, in the order of the registry."""
+        snapshot = self._snapshot
+        found: dict[str, Samples] = {
+            "build_info": {(self._version, "", platform.python_version()): 1.0},
+            "freshness_timestamp_seconds": _one(_unix(snapshot.fresh_ms)),
+            "evaluated_timestamp_seconds": _one(_unix(evaluated_ms)),
+            "last_event_timestamp_seconds": {
+                (topic,): newest / 1000 + EPOCH_UNIX_S for topic, newest in snapshot.newest_event_ms().items()
+            },
+            "partitions_missing": _one(float(snapshot.partitions_missing)),
+            "resync_pending": {key: float(count) for key, count in snapshot.resync_pending().items()},
+            "office_open": _one(float(self.office_open(self._clock.now_ms()))),
+            **self._thresholds(),
+            "shard_records": {
+                (topic, str(partition), result): float(count)
+                for (topic, partition, result), count in snapshot.records().items()
+            },
+            "event_visibility_delay_seconds": Histogram(
+                VISIBILITY_BUCKETS, _cumulated(self._delay_counts), self._delay_total
+            ),
+            "exporter_store_up": _one(float(snapshot.is_store_up)),
+            "exporter_series": _one(float(self.series)),
+            "exporter_suppressed_series": _one(float(self.suppressed)),
+            "exporter_scrape_duration_seconds": _one(self.scrape_seconds),
+            "exporter_sse_clients": _one(float(self.sse_clients)),
+            **self.kept,
+        }
+        for name, samples in found.items():
+            yield FAMILIES[f"dealpulse_{name}"], samples
+
+    def office_open(self, now_ms: int) -> bool:
+        """Whether the company works at an instant: a business day, within its hours."""
+        company = self._meaning.company
+        local = self._calendar.local(now_ms)
+        start, end = (time.fromisoformat(part) for part in company.office_hours.split("-"))
+        return self._calendar.is_business_day(local.date()) and start <= local.time() < end
+
+    def _thresholds(self) -> dict[str, Samples]:
+        ratio: Series = {}
+        samples: Series = {}
+        seconds: Series = {}
+        for alert, threshold in self._alerts.by_alert().items():
+            if threshold.ratio is not None:
+                ratio[alert,] = threshold.ratio
+            if threshold.samples is not None:
+                samples[alert,] = float(threshold.samples)
+            if threshold.days is not None:
+                seconds[alert,] = threshold.days * 86_400
+        return {
+            "alert_threshold_ratio": ratio,
+            "alert_threshold_samples": samples,
+            "alert_threshold_seconds": seconds,
+        }
+
+
+def _one(value: float | None) -> Series:
+    return {} if value is None else {(): value}
+
+
+def _unix(instant_ms: int | None) -> float | None:
+    return None if instant_ms is None else instant_ms / 1000 + EPOCH_UNIX_S
+
+
+def _cumulated(counts: list[int]) -> list[int]:
+    total, found = 0, []
+    for count in counts:
+        total += count
+        found.append(total)
+    return found
