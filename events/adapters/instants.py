@@ -114,11 +114,7 @@ def _whole(value: Any) -> int | None:
         return value
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return int(value.strip())
-    if (
-        isinstance(value, Decimal)
-        and value.is_finite()
-        and abs(value) < 10**19
-        and value == value.to_integral_value()
-    ):
+    # By its exponent first: arithmetic on 1e999999999 overflows.
+    if isinstance(value, Decimal) and value.adjusted() < 19 and value == value.to_integral_value():
         return int(value)
     return None

@@ -214,6 +214,18 @@ def test_hostile_documents_are_refused(name: str, body: bytes) -> None:
     assert outcome(name, body) == []
 
 
+@pytest.mark.parametrize(
+    "number", ["1e999999", "1e-999999", "1e999999999", "-1e999999999", "1.5e-7", "9" * 4000]
+)
+def test_numbers_of_any_size_are_read_or_refused(number: str) -> None:
+    for name, documents in GOOD.items():
+        for document in map(json.loads, map(json.dumps, documents)):
+            for holder, key in places(document):
+                kept, holder[key] = holder[key], "here"
+                outcome(name, json.dumps(document).replace('"here"', number).encode())
+                holder[key] = kept
+
+
 def test_half_a_surrogate_pair_costs_a_letter_and_not_the_delivery() -> None:
     body = json.dumps(
         [property_change("dealname", "cut \ud83d"), property_change("dealname", "whole \ud83d\ude00 \\ud83d")]
