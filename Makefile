@@ -52,7 +52,9 @@ bench: $(VENV)/.dev ## measure: events/s, latency, memory; prints a table and wr
 	$(PY) -m tests.bench $(ARGS)
 
 docs: $(VENV)/.dev ## bring every generated file up to date: docs, schemas, rules, dashboards
-	$(PY) -m dealpulse.generated
+	$(RUN)dealpulse --quiet config table > docs/configuration.md
+	$(PY) -m events.schema
+	$(PY) -m exporters.monitoring
 
 lock: $(VENV)/.dev ## choose versions anew: requirements/*.lock, with hashes, for Python 3.11 and later
 	$(COMPILE) --group build --upgrade -o requirements/runtime.lock

@@ -30,7 +30,6 @@ COMMANDS = {
     "topics": ("dealpulse.cli.topics", "List the topics, or make them as they should be."),
     "repartition": ("dealpulse.cli.repartition", "Move to another number of partitions."),
     "config": ("dealpulse.cli.config", "Show the settings in force, and where each comes from."),
-    "schema": ("dealpulse.cli.schema", "Write the JSON Schemas of the events."),
 }
 """Command -> the module that holds it (a click command of that name) and its line of help."""
 
