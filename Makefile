@@ -2,6 +2,7 @@
 # with the python3 at hand (PYTHON=python3.12 chooses another), from the committed locks, by plain pip.
 
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 RUN := $(VENV)/bin/
@@ -35,8 +36,8 @@ types: $(VENV)/.dev ## mypy, strict
 contract: $(VENV)/.dev ## who may import whom
 	$(RUN)lint-imports --no-cache
 
-unit: $(VENV)/.dev ## unit, property and integration tests; ARGS="-k win_rate" chooses among them
-	$(RUN)pytest -m "not e2e and not chaos and not bench" $(ARGS)
+unit: $(VENV)/.dev ## unit, property and integration tests; ARGS="-k win_rate" chooses, JOBS=1 runs them one by one
+	$(RUN)pytest -m "not e2e and not chaos and not bench" -n $(JOBS) --dist loadfile $(ARGS)
 
 format: $(VENV)/.dev ## rewrite the code in the one format, and what lint can mend
 	$(RUN)ruff check --fix-only .
