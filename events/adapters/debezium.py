@@ -123,7 +123,7 @@ class Debezium:
                 if not self._unavailable(value) and (old is None or column not in old or old[column] != value)
             }
             yield from self._statement(
-                origin, subject, table, words, columns, told, full=operation == "r", new=operation != "u"
+                origin, subject, table, words, columns, told, full=operation == "r", inserted=operation == "c"
             )
 
     def _statement(
@@ -136,8 +136,9 @@ class Debezium:
         told: Mapping[str, Any],
         *,
         full: bool,
-        new: bool,
+        inserted: bool,
     ) -> Iterator[Outgoing]:
+        """What the row says. An insertion also revives: MySQL's REPLACE deletes a row and inserts it anew."""
         entity = table.entity
         row = {
             column: self._plain(
@@ -155,8 +156,8 @@ class Debezium:
         if survivor is not None:
             into = words.subject(identifier(survivor, table.merged_into_column))
             yield origin.event(entity, "merged", subject, {"into": into}, part="merged")
-        life = _life(table, told)
-        if life == "deleted" or (life == "restored" and not new):
+        life = _life(table, told) or ("restored" if inserted and survivor is None else "")
+        if life:
             yield origin.event(entity, life, subject, part=life)
 
     def _key(

@@ -54,7 +54,7 @@ def test_an_update_with_before_states_what_differs() -> None:
 
 
 def test_the_envelope_is_the_one_of_the_table() -> None:
-    (event,) = translated(CRM, debezium("c", None, {"id": 5512, "stage": "demo"}))
+    (event, _) = translated(CRM, debezium("c", None, {"id": 5512, "stage": "demo"}))
 
     assert event.event["source"] == "/debezium/crm/crm"
     assert event.event["id"] == "deals:5512:00000000000024023128.00000000000000000811"
@@ -133,8 +133,22 @@ def test_marks_of_deletion_and_merging_in_columns() -> None:
         ("opportunity.merged", "1", {"into": "2"})
     ]
     assert told(CRM, debezium("u", row | {"merged_into": 2}, row)) == [("opportunity.restored", "1", {})]
-    assert [kind for kind, _, _ in told(CRM, debezium("c", None, row | {"stage": "demo"}))] == [
-        "opportunity.changed"
+
+
+def test_an_insertion_revives_since_a_replaced_row_is_deleted_and_inserted_anew() -> None:
+    row = {"id": 1, "stage": "demo", "deleted_at": None}
+
+    assert told(CRM, debezium("c", None, row)) == [
+        ("opportunity.changed", "1", {"stage": "Qualification"}),
+        ("opportunity.restored", "1", {}),
+    ]
+    assert [kind for kind, _, _ in told(CRM, debezium("c", None, row | {"deleted_at": 5}))] == [
+        "opportunity.changed",
+        "opportunity.deleted",
+    ]
+    assert [kind for kind, _, _ in told(CRM, debezium("c", None, row | {"merged_into": 2}))] == [
+        "opportunity.changed",
+        "opportunity.merged",
     ]
 
 
@@ -231,7 +245,7 @@ def test_instants_come_in_any_unit() -> None:
     ],
 )  # fmt: skip
 def test_positions_of_other_databases(source: dict[str, Any], sequence: str) -> None:
-    (event,) = translated(CRM, debezium("c", None, {"id": 1, "stage": "demo"}, **source))
+    (event, _) = translated(CRM, debezium("c", None, {"id": 1, "stage": "demo"}, **source))
 
     assert event.event["sequence"] == sequence
 
