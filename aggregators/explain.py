@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from aggregators.answer import check, rows_of, windows
+from aggregators.answer import check, groups, rows_of, windows
 from aggregators.ask import Ask
 from aggregators.company import Company
 from aggregators.kpi import Contribution, Kpi, Reading, Sums
@@ -27,12 +27,21 @@ class Explanation:
     row: Row
     contributions: tuple[Contribution, ...]
 
+    @property
+    def parts(self) -> Mapping[str, Sums]:
+        """The sums of its records, by part; of a reading that is not composed under the empty name."""
+        found: defaultdict[str, Sums] = defaultdict(Sums)
+        for contribution in self.contributions:
+            found[contribution.part].add(contribution)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
     """What one record adds to a figure at two instants; None where it was no part of it."""
 
     record: str
+    part: str
     before: Contribution | None
     after: Contribution | None
 
@@ -63,10 +72,8 @@ def explain(
     ask = Ask(company, question)
     (window, span) = windows(ask, kpi, chosen)[-1]
     found = tuple(each for each in chosen.contributions(ask, span) if each.by == group)
-    sums: defaultdict[str, Sums] = defaultdict(Sums)
-    for contribution in found:
-        sums[contribution.part].add(contribution)
-    (row,) = rows_of(ask, kpi, chosen, window, {group: sums})
+    figure = groups(kpi, question, found) or {group: defaultdict(Sums)}
+    (row,) = (each for each in rows_of(ask, kpi, chosen, window, figure) if _labels(each) == group)
     return Explanation(kpi, chosen, row, found)
 
 
@@ -74,7 +81,7 @@ def moves(before: Explanation, after: Explanation) -> list[Move]:
     """The records that moved a figure between two instants, the greatest difference first."""
     then, now = _by_record(before.contributions), _by_record(after.contributions)
     found = [
-        Move(record, then.get((record, part)), now.get((record, part)))
+        Move(record, part, then.get((record, part)), now.get((record, part)))
         for record, part in {**then, **now}
         if _weight(then.get((record, part))) != _weight(now.get((record, part)))
     ]
@@ -91,6 +98,10 @@ def ordered(contributions: Sequence[Contribution], sort: str) -> list[Contributi
     if name == "on":
         return sorted(by_record, key=lambda each: each.on or date.min, reverse=turned)
     return sorted(by_record, key=lambda each: getattr(each, name), reverse=turned)
+
+
+def _labels(row: Row) -> tuple[str, ...]:
+    return tuple(label for _, label in row.by)
 
 
 def _reading(kpi: Kpi, name: str | None) -> Reading:

@@ -7,7 +7,7 @@ from typing import Any
 from aggregators.calendar import Calendar, PeriodKind, Span
 from aggregators.company import Company
 from aggregators.explain import Explanation, explain, moves, ordered
-from aggregators.kpi import Contribution, Unit
+from aggregators.kpi import Contribution, Reading, Sums
 from aggregators.kpis import find_kpi
 from aggregators.question import Question
 from aggregators.render import Renderer
@@ -135,7 +135,6 @@ def moves_document(
     before: Explanation, after: Explanation, company: Company, render: Renderer
 ) -> dict[str, Any]:
     """What moved a figure between two instants, as JSON."""
-    unit = _units(after)[0]
 
     def added(contribution: Contribution | None) -> dict[str, Any] | None:
         return _record(contribution, after, company, render) if contribution else None
@@ -146,8 +145,9 @@ def moves_document(
         "moved": [
             {
                 "record": move.record,
+                "part": move.part,
                 "name": company.name_of(move.record),
-                "difference": render.unrounded(move.difference, unit),
+                "difference": render.unrounded(move.difference, after.reading.units_of(move.part)[0]),
                 "before": added(move.before),
                 "after": added(move.after),
             }
@@ -161,36 +161,59 @@ def arithmetic(explanation: Explanation, render: Renderer) -> str:
     row = explanation.row
     unit, over, under = render.units(row)
     value = "no sample" if row.value is None else f"{render.value(row.value, unit)} {row.unit}"
+    if explanation.reading.compose:
+        parts = [
+            f"{part}: {top}" + (f" / {bottom}" if bottom not in ("0", None) else "")
+            for part, sums in explanation.parts.items()
+            for top, bottom in [_part_texts(explanation.reading, part, sums, render)]
+        ]
+        return f"{'; '.join(parts) or 'no records'} = {value}"
     if row.numerator is None or row.denominator is None:
         return f"sum of {len(explanation.contributions)} records = {value}"
     return f"{render.value(row.numerator, over)} / {render.value(row.denominator, under)} = {value}"
 
 
-def _units(explanation: Explanation) -> tuple[Unit, Unit]:
-    reading = explanation.reading
-    return reading.parts or (reading.unit, reading.unit)
+def _part_texts(reading: Reading, part: str, sums: Sums, render: Renderer) -> tuple[str | None, str | None]:
+    over, under = reading.units_of(part)
+    return render.unrounded(sums.numerator, over), render.unrounded(sums.denominator, under)
 
 
-def _exact(explanation: Explanation, render: Renderer) -> dict[str, str | None]:
-    """Numerator and denominator as the unrounded sums of the records."""
-    over, under = _units(explanation)
-    row = explanation.row
+def _exact(explanation: Explanation, render: Renderer) -> dict[str, Any]:
+    """Numerator and denominator, of a composed reading those of its parts: the unrounded sums of the records."""
+    reading, row = explanation.reading, explanation.row
+    over, under = reading.units_of("")
     top = row.numerator if row.numerator is not None else row.value
-    return {"numerator": render.unrounded(top, over), "denominator": render.unrounded(row.denominator, under)}
+    found = {
+        "numerator": render.unrounded(top, over),
+        "denominator": render.unrounded(row.denominator, under),
+    }
+    if not reading.compose:
+        return found
+    return {
+        **found,
+        "parts": {
+            part: {
+                "numerator": _part_texts(reading, part, sums, render)[0],
+                "denominator": _part_texts(reading, part, sums, render)[1],
+                "samples": sums.samples,
+            }
+            for part, sums in explanation.parts.items()
+        },
+    }
 
 
 def _record(
     contribution: Contribution, explanation: Explanation, company: Company, render: Renderer
 ) -> dict[str, Any]:
-    over, under = _units(explanation)
+    reading = explanation.reading
+    over, under = reading.units_of(contribution.part)
+    divided = reading.parts or contribution.part
     found = {
         "record": contribution.record,
         "name": company.name_of(contribution.record),
         "on": contribution.on.isoformat() if contribution.on else None,
         "numerator": render.unrounded(contribution.numerator, over),
-        "denominator": render.unrounded(contribution.denominator, under)
-        if explanation.reading.parts
-        else None,
+        "denominator": render.unrounded(contribution.denominator, under) if divided else None,
         "note": contribution.note,
     }
     return {**found, "part": contribution.part} if contribution.part else found

@@ -45,7 +45,9 @@ def explanation_text(found: dict[str, Any]) -> str:
 
 def _records_text(records: Sequence[dict[str, Any]]) -> str:
     heads = ["record", "name", "on", "numerator", "denominator", "note"]
-    lines = [[str(each[head] if each[head] is not None else "") for head in heads] for each in records]
+    if any("part" in each for each in records):
+        heads.append("part")
+    lines = [[str("" if each.get(head) is None else each[head]) for head in heads] for each in records]
     return columns(heads, lines, {"numerator", "denominator"})
 
 

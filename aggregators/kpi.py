@@ -6,7 +6,7 @@ denominators (G9). `explain` lists the same contributions, so that a figure can 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from aggregators.question import Number
 
 if TYPE_CHECKING:
     from aggregators.ask import Ask
+    from aggregators.question import Row
 
 Unit = Literal["count", "ratio", "seconds", "money", "money_per_second"]
 """Exactly: records, a fraction, milliseconds, minor units of the reporting currency, these per ms."""
@@ -118,7 +119,7 @@ class Reading:
     `parts`, the units of numerator and denominator, it is `value` of their two sums, and where that
     is None the samples are 0. `level` readings are asked at the as-of instant, whatever the window.
     A reading that is no sum over a sum (velocity, projected lifetime value) is `compose`d of the sums
-    of the parts that its contributions name. `overlaps` are the dimensions by which one record counts
+    of the parts that its contributions name, in the units that `part_units` says. `overlaps` are the dimensions by which one record counts
     in several rows (a customer by kind of contract), so that these do not add up.
     """
 
@@ -132,6 +133,11 @@ class Reading:
     overlaps: tuple[str, ...] = ()
     value: Callable[[Number, Number], Number | None] = quotient
     compose: Compose | None = None
+    part_units: Mapping[str, tuple[Unit, Unit]] = field(default_factory=dict)
+
+    def units_of(self, part: str) -> tuple[Unit, Unit]:
+        """The units of the numerator and the denominator of a contribution to that part."""
+        return self.part_units.get(part, self.parts or (self.unit, self.unit))
 
     def figure(self, ask: "Ask", parts: Mapping[str, Sums]) -> Figure:
         """What the sums of one group, by part, come to."""
@@ -158,7 +164,8 @@ class Kpi:
     """A KPI: its definition as data, and its readings, the primary one first.
 
     `version` starts at 1 and changes whenever the arithmetic does. `number` is that of the nine KPIs
-    of kpi-definitions.md, None for the series of the roles. `window` is the default one.
+    of kpi-definitions.md, None for the series of the roles. `window` is the default one. `rows` answers
+    a question in place of the readings, where the figures are those of other KPIs.
     """
 
     name: str
@@ -170,6 +177,7 @@ class Kpi:
     number: int | None = None
     window: str = "fiscal_quarter"
     partition: Partition | None = None
+    rows: "Callable[[Ask], Iterable[Row]] | None" = None
 
     def reading(self, name: str) -> Reading:
         """The reading of that name; KeyError if there is none."""

@@ -6,12 +6,13 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text, quotient
+from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text, Unit, quotient
 from aggregators.kpis import deal_size, target, won
 from aggregators.kpis.target import part_of
 from aggregators.targets import AMOUNT, WINS
 
 WON = "won"
+PART_UNITS: Mapping[str, tuple[Unit, Unit]] = {WON: ("count", "count"), **target.PART_UNITS}
 
 
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
@@ -59,7 +60,13 @@ ATTAINMENT = Kpi(
     readings=(
         Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money")),
         Reading(
-            "wins", Text("by wins", "按贏單數"), "ratio", wins, ("count", "count"), compose=wins_over_target
+            "wins",
+            Text("by wins", "按贏單數"),
+            "ratio",
+            wins,
+            ("count", "count"),
+            compose=wins_over_target,
+            part_units=PART_UNITS,
         ),
     ),
 )

@@ -129,6 +129,7 @@ CLV = Kpi(
             level=True,
             additive=False,
             compose=lifetime_value,
+            part_units={REVENUE: ("money", "count"), CHURN: ("count", "count")},
         ),
     ),
 )

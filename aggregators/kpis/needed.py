@@ -46,6 +46,7 @@ NEEDED = Kpi(
             ("count", "ratio"),
             additive=False,
             compose=wins_over_rate,
+            part_units={WIN_RATE: ("count", "count"), **target.PART_UNITS},
         ),
     ),
 )

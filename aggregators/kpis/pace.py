@@ -6,7 +6,7 @@ from fractions import Fraction
 from aggregators.ask import Ask
 from aggregators.calendar import Span
 from aggregators.kpi import Contribution, Kpi, Reading, Text
-from aggregators.kpis.attainment import amount_of, wins_of, wins_over_target
+from aggregators.kpis.attainment import PART_UNITS, amount_of, wins_of, wins_over_target
 
 
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
@@ -39,7 +39,13 @@ PACE = Kpi(
     readings=(
         Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money")),
         Reading(
-            "wins", Text("by wins", "按贏單數"), "ratio", wins, ("count", "count"), compose=wins_over_target
+            "wins",
+            Text("by wins", "按贏單數"),
+            "ratio",
+            wins,
+            ("count", "count"),
+            compose=wins_over_target,
+            part_units=PART_UNITS,
         ),
     ),
 )

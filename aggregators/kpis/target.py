@@ -6,13 +6,20 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text
+from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text, Unit
 from aggregators.kpis import deal_size
 from aggregators.opportunity import NO_RATE
 from aggregators.question import Number
 from aggregators.targets import AMOUNT, WINS, Measure, Targets
 
 STATED_WINS, STATED_AMOUNT, DEAL_SIZE = "wins stated", "amount stated", "deal size of trailing 12 months"
+
+
+PART_UNITS: Mapping[str, tuple[Unit, Unit]] = {
+    STATED_WINS: ("count", "count"),
+    STATED_AMOUNT: ("money", "money"),
+    DEAL_SIZE: ("money", "count"),
+}
 
 
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
@@ -91,7 +98,7 @@ TARGET = Kpi(
     ),
     dimensions=("rep", "team"),
     readings=(
-        Reading("amount", Text("amount", "金額"), "money", amount, compose=_amount),
-        Reading("wins", Text("wins", "贏單數"), "count", wins, compose=_wins),
+        Reading("amount", Text("amount", "金額"), "money", amount, compose=_amount, part_units=PART_UNITS),
+        Reading("wins", Text("wins", "贏單數"), "count", wins, compose=_wins, part_units=PART_UNITS),
     ),
 )

@@ -52,6 +52,12 @@ VELOCITY = Kpi(
             amount,
             additive=False,
             compose=per_second,
+            part_units={
+                OPEN: ("count", "count"),
+                WIN_RATE: ("count", "count"),
+                DEAL_SIZE: ("money", "count"),
+                CYCLE: ("seconds", "count"),
+            },
         ),
     ),
 )

@@ -1,0 +1,170 @@
+"""Figures taken apart: contributions sum to them, moves tell them apart, stories are told."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+
+from aggregators.answer import answer
+from aggregators.company import Company
+from aggregators.explain import explain, moves, ordered
+from aggregators.explain_page import explained
+from aggregators.explain_text import explanation_text
+from aggregators.kpi import Sums
+from aggregators.kpis import registry
+from aggregators.meaning import Meaning
+from aggregators.question import Question
+from events.errors import UsageError
+from events.event import Event
+from tests.aggregators.histories import INSTANTS, MEANINGS, histories
+from tests.aggregators.told import company_of, end_of, opp, rate, told
+
+QUARTER = "2026-01-01..2026-03-31"
+
+
+def deals() -> Company:
+    return company_of(
+        rate("EUR/USD", "2026-02-10", "1.1"),
+        opp("a", "2026-01-05", name="Acme dolls", stage="Proposal", owner_id="ann"),
+        opp("a", "2026-02-10", stage="Won", amount="100.01", currency="EUR"),
+        opp("b", "2026-02-20", stage="Won", amount="5", owner_id="bob"),
+        opp("c", "2026-02-21", stage="Lost", owner_id="bob"),
+        opp("b", "2026-03-31", stage="Proposal"),
+    )
+
+
+@given(MEANINGS, histories(), INSTANTS)
+@settings(max_examples=60)
+def test_contributions_sum_to_every_figure_of_every_kpi(
+    meaning: Meaning, events: list[Event], as_of: int
+) -> None:
+    company = Company.from_events(meaning, events)
+    for kpi in registry().values():
+        by = ("team",) if "team" in kpi.dimensions else ()
+        for row in answer(company, Question(kpi.name, as_of, None, by)):
+            found = explain(company, Question(kpi.name, as_of), row.reading, dict(row.by))
+            assert found.row == row
+            reading = kpi.reading(row.reading)
+            if not reading.compose:
+                sums = found.parts.get("", Sums())
+                top = row.value if row.numerator is None else row.numerator
+                assert sums.numerator == top
+                assert row.denominator in (None, sums.denominator)
+
+
+def test_an_explanation_has_the_words_the_arithmetic_and_the_records() -> None:
+    found = explained(deals(), now_ms=end_of("2026-03-30"), kpi="win_rate", where=["rep=bob"], window=QUARTER)
+
+    assert found["arithmetic"] == "1 / 2 = 0.5 ratio"
+    assert found["definition_version"] == 1
+    assert "won / (won + lost)" in found["definition"]["en"]
+    assert [each["record"] for each in found["records"]["list"]] == ["opportunity/b", "opportunity/c"]
+
+
+def test_records_are_unrounded_and_sorted_and_paged() -> None:
+    found = explained(
+        deals(),
+        now_ms=end_of("2026-03-30"),
+        kpi="won",
+        reading="amount",
+        window=QUARTER,
+        sort="numerator",
+        per_page=1,
+        page=2,
+    )
+
+    assert found["value"] == "115.01", "5 + 110.011, rounded at the very end"
+    assert found["exact"]["numerator"] == "115.011"
+    assert found["records"]["total"] == 2
+    assert [each["numerator"] for each in found["records"]["list"]] == ["110.011"]
+    assert found["records"]["list"][0]["name"] == "Acme dolls"
+
+
+def test_against_another_instant_lists_the_records_that_moved_the_figure() -> None:
+    found = explained(
+        deals(),
+        now_ms=end_of("2026-04-30"),
+        kpi="won",
+        reading="amount",
+        window=QUARTER,
+        against="2026-02-15",
+    )
+
+    assert (found["against"]["before"]["value"], found["value"]) == ("110.01", "110.01")
+    assert found["against"]["moved"] == []
+    found = explained(
+        deals(),
+        now_ms=end_of("2026-04-30"),
+        kpi="won",
+        reading="amount",
+        window=QUARTER,
+        against="2026-03-30",
+    )
+    assert [(each["record"], each["difference"]) for each in found["against"]["moved"]] == [
+        ("opportunity/b", "-5")
+    ]
+    assert "opportunity/b" in explanation_text(found)
+
+
+def test_against_reported_tells_what_was_recorded_after_the_freeze() -> None:
+    late = opp("d", "2026-03-20", stage="Won", amount="7")
+    late = Event(
+        **{name: getattr(late, name) for name in late.__slots__} | {"recorded_ms": end_of("2026-05-01")}
+    )
+    company = company_of(opp("a", "2026-02-10", stage="Won", amount="5"), late)
+
+    found = explained(company, now_ms=end_of("2026-06-30"), kpi="won", window=QUARTER, against="reported")
+
+    assert (found["against"]["before"]["value"], found["value"]) == (1, 2)
+    assert found["against"]["before"]["as_of"].startswith("2026-04-06T23:59:59.999")
+    with pytest.raises(UsageError, match="only months, fiscal quarters and fiscal years"):
+        explained(company, now_ms=end_of("2026-06-30"), kpi="won", window="week", against="reported")
+    with pytest.raises(UsageError, match="not frozen before the end of 2026-04-06"):
+        explained(company, now_ms=end_of("2026-04-05"), kpi="won", window=QUARTER, against="reported")
+
+
+def test_moves_are_the_difference_of_the_figures() -> None:
+    company = deals()
+    now = explain(company, Question("won", end_of("2026-04-30"), QUARTER), "amount")
+    then = explain(company, Question("won", end_of("2026-03-30"), QUARTER), "amount")
+
+    difference = sum(Fraction(move.difference) for move in moves(then, now))
+    assert difference == Fraction(now.row.value or 0) - Fraction(then.row.value or 0)
+
+
+def test_records_sort_by_day_with_undated_ones_first() -> None:
+    found = explain(deals(), Question("won", end_of("2026-03-30"), QUARTER)).contributions
+
+    assert [each.record for each in ordered(found, "-on")] == ["opportunity/b", "opportunity/a"]
+    with pytest.raises(UsageError, match="numerator, denominator, on, record"):
+        ordered(found, "size")
+
+
+def test_a_story_has_the_history_as_folded_and_where_the_record_counts() -> None:
+    company = company_of(
+        told("account", "acme", "2026-01-01", name="Acme"),
+        opp("a", "2026-02-10", stage="Won", amount="5", account_id="acme"),
+        opp("a", "2026-01-05", stage="Proposal", created_at="2026-01-05"),
+    )
+    found = explained(company, now_ms=end_of("2026-03-31"), entity="a")
+
+    assert [event["states"]["stage"] for event in found["history"]] == ["Proposal", "Won"]
+    counts = {(each["kpi"], each["reading"]): each["numerator"] for each in found["counts"]}
+    assert counts["won", "amount"] == "5"
+    assert counts["win_rate", "closed_count"] == "1"
+    assert ("open", "count") not in counts
+    assert "2026-02-10T12:00:00.000+00:00  changed" in explanation_text(found)
+    with pytest.raises(UsageError, match="nothing was ever told of 'b'"):
+        explained(company, now_ms=0, entity="b")
+
+
+def test_a_wrong_reading_or_group_is_an_error_that_says_what_there_is() -> None:
+    company = deals()
+    for wrong, said in (
+        ({"kpi": "won", "reading": "sum"}, "count, amount"),
+        ({"kpi": "won", "where": ["stage=Won"]}, "cannot be split by 'stage'"),
+        ({"kpi": "won", "where": ["ann"]}, "rep=ann"),
+        ({"kpi": "contracts_expiring"}, "always split by band"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            explained(company, now_ms=end_of("2026-03-31"), **wrong)
