@@ -24,6 +24,8 @@ def answer(company: Company, question: Question) -> list[Row]:
     kpi = find_kpi(question.kpi)
     check(kpi, question)
     ask = Ask(company, question)
+    if kpi.rows:
+        return list(kpi.rows(ask))
     return [
         row
         for reading in kpi.readings

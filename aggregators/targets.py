@@ -7,19 +7,20 @@ coarser one pro rata by days; a group takes its own statement, else the sum of i
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
 from typing import Final, Literal
 
 from aggregators.ask import Ask
 from aggregators.calendar import FIRST_DAY, LAST_DAY, Span
-from aggregators.company import Company
+from aggregators.company import Company, Entity
 from aggregators.money import minor_units
 from aggregators.people import People
 from aggregators.question import Number
-from events.subjects import target_subject
+from events.subjects import TargetSubject, target_subject
 
 Scope = Literal["rep", "team", "company"]
 DAY = timedelta(days=1)
@@ -212,21 +213,59 @@ class Targets:
             yield Piece(share, by, measure, worth)
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A goal for a reading of a KPI. `value` is in the KPI's unit, as stated; of money in `currency`.
+
+    It is a Target, too, so that a window takes it by the same rule.
+    """
+
+    target: Target
+    kpi: str
+    reading: str
+    value: Decimal
+
+
+def read_goals(company: Company, people: People) -> Iterator[Goal]:
+    """Every living goal, by id."""
+    for entity in company.living("target"):
+        subject, value = target_subject(entity.id), entity.newest("value")
+        if subject.kpi and value is not None and _in_reach(subject.period):
+            currency = entity.newest("currency") or company.meaning.company.currency
+            target = _target(company, people, entity, subject, currency)
+            yield Goal(target, subject.kpi, subject.reading, value)
+
+
 def read_targets(company: Company, people: People) -> Iterator[Target]:
     """Every living target, goals left out, by id."""
     for entity in company.living("target"):
         subject = target_subject(entity.id)
-        if subject.kpi or not FIRST_DAY.year < int(subject.period[:4]) < LAST_DAY.year:
+        if subject.kpi or not _in_reach(subject.period):
             continue
         currency = entity.newest("currency") or company.meaning.company.currency
         amount, wins = entity.newest("amount"), entity.newest("wins")
-        source = entity.statements[-1].source
-        yield Target(
-            id=entity.id,
-            scope=subject.scope,
-            name=(people.resolve(subject.name, source) or "") if subject.scope == "rep" else subject.name,
-            span=company.calendar.named_period(subject.period)[1],
+        yield replace(
+            _target(company, people, entity, subject, currency),
             amount_minor=None if amount is None else minor_units(amount, currency),
-            currency=currency,
             wins=None if wins is None else Fraction(wins),
         )
+
+
+def _target(
+    company: Company, people: People, entity: Entity, subject: TargetSubject, currency: str
+) -> Target:
+    """Whose it is and for which days."""
+    name = subject.name
+    if subject.scope == "rep":
+        name = people.resolve(name, entity.statements[-1].source) or name
+    return Target(
+        entity.id,
+        subject.scope,
+        name,
+        company.calendar.named_period(subject.period)[1],
+        currency=currency,
+    )
+
+
+def _in_reach(period: str) -> bool:
+    return FIRST_DAY.year < int(period[:4]) < LAST_DAY.year

@@ -199,3 +199,48 @@ def test_velocity_is_open_times_rate_times_size_over_cycle() -> None:
 @pytest.mark.parametrize("kpi", ["target", "attainment", "pace", "needed", "coverage", "velocity"])
 def test_without_anything_a_plan_figure_is_no_sample(kpi: str) -> None:
     assert all((r.value, r.samples) == (None, 0) for r in rows(company_of(), kpi, **QUARTER))
+
+
+# Goals
+
+
+def parts(company: Any, **question: Any) -> dict[str, Any]:
+    return {r.by[-1][1]: r.value for r in rows(company, "goal", **{**QUARTER, **question})}
+
+
+def test_a_goal_stands_beside_the_figure_with_the_difference() -> None:
+    company = company_of(
+        rep("r1", team="North"),
+        *won("o1", "2026-02-01", "50"),
+        opp("o2", "2026-02-01", stage="Lost", owner_id="r1"),
+        target("company/2026-Q1/win_rate/closed_count", value="0.6"),
+        target("team:North/2026-Q1/won/amount", value="80"),
+    )
+
+    assert parts(company) == {
+        "goal": Fraction(3, 5),
+        "figure": Fraction(1, 2),
+        "difference": -Fraction(1, 10),
+    }
+    assert parts(company, by="team") == {"goal": 80_00, "figure": 50_00, "difference": -30_00}
+    (goal, *_) = rows(company, "goal", by="team", **QUARTER)
+    assert (goal.reading, goal.unit, goal.by[:2]) == ("amount", "USD", (("team", "North"), ("kpi", "won")))
+    assert parts(company, by="rep") == {}
+
+
+def test_a_yearly_goal_is_shared_out_for_a_count_and_holds_as_it_is_for_a_rate() -> None:
+    company = company_of(
+        target("company/2026/created/count", value="365"),
+        target("company/2026/sales_cycle/mean", value="86400"),
+        target("company/2026/no_such_kpi/mean", value="1"),
+    )
+
+    found = {(r.by[0][1], r.by[1][1]): r.value for r in rows(company, "goal", **QUARTER)}
+    assert found == {
+        ("created", "goal"): 90,
+        ("created", "figure"): 0,
+        ("created", "difference"): -90,
+        ("sales_cycle", "goal"): DAY_MS,
+        ("sales_cycle", "figure"): None,
+        ("sales_cycle", "difference"): None,
+    }

@@ -1,0 +1,142 @@
+"""Goal: what a reading of any KPI should come to, beside what it comes to."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+from aggregators.answer import answer, unit_name, windows
+from aggregators.ask import Ask
+from aggregators.calendar import Span
+from aggregators.kpi import Contribution, Kpi, Reading, Text
+from aggregators.kpis import registry
+from aggregators.money import minor_units
+from aggregators.question import Number, Row, Window
+from aggregators.targets import Goal, Share, read_goals, shares
+
+PARTS = ("goal", "figure", "difference")
+Labels = tuple[tuple[str, str], ...]
+
+
+def rows(ask: Ask) -> Iterator[Row]:
+    """Three rows for each goal of a window: the goal, the figure, and the figure less the goal.
+
+    Company-wide the company's goals, by team the teams', by rep the reps'; goals are never added up. A
+    goal for a KPI or reading that there is not has no rows.
+    """
+    by = ask.question.by
+    scope = "rep" if "rep" in by else "team" if by else "company"
+    stated: dict[tuple[str, str, str], list[Goal]] = defaultdict(list)
+    for goal in read_goals(ask.company, ask.people):
+        if goal.target.scope == scope and _is_known(goal):
+            stated[goal.kpi, goal.reading, goal.target.name].append(goal)
+    for window, span in windows(ask, GOAL, GOAL.readings[0]):
+        figures = {kpi: _figures(ask, registry()[kpi], span) for kpi in {kpi for kpi, _, _ in stated}}
+        for (kpi, name, holder), goals in sorted(stated.items()):
+            reading = registry()[kpi].reading(name)
+            wanted = _wanted(ask, reading, goals, span)
+            if wanted is not None:
+                labels = _labels(ask, holder, span)
+                yield from _rows(ask, window, reading, wanted, labels, kpi, figures[kpi].get((name, labels)))
+
+
+def _rows(
+    ask: Ask, window: Window, reading: Reading, wanted: Number, labels: Labels, kpi: str, found: Row | None
+) -> Iterator[Row]:
+    figure = found.value if found else None
+    values = (wanted, figure, None if figure is None else figure - wanted)
+    for part, value in zip(PARTS, values, strict=True):
+        samples = 1 if part == "goal" else found.samples if found else 0
+        yield Row(
+            kpi="goal",
+            reading=reading.name,
+            definition_version=GOAL.version,
+            by=(*labels, ("kpi", kpi), ("part", part)),
+            window=window,
+            as_of_ms=ask.as_of_ms,
+            value=value,
+            unit=unit_name(ask, reading),
+            numerator=None,
+            denominator=None,
+            samples=0 if value is None else samples,
+            additive=False,
+        )
+
+
+def _is_known(goal: Goal) -> bool:
+    kpi = registry().get(goal.kpi)
+    return kpi is not None and not kpi.rows and goal.reading in {reading.name for reading in kpi.readings}
+
+
+def _labels(ask: Ask, holder: str, span: Span) -> Labels:
+    """The holder under the dimensions asked for; a rep's team is the one at the window's end."""
+    by = ask.question.by
+    if "rep" not in by:
+        return tuple((dimension, holder) for dimension in by)
+    return tuple(zip(by, ask.by(holder, min(span.end, ask.as_of_on)), strict=True))
+
+
+def _figures(ask: Ask, kpi: Kpi, span: Span) -> dict[tuple[str, Labels], Row]:
+    """The KPI's figures of the window, by reading and group; none where it cannot be split so."""
+    if not set(ask.question.by) <= set(kpi.dimensions):
+        return {}
+    question = replace(ask.question, kpi=kpi.name, window=f"{span.start}..{span.end}", periods=1)
+    return {(row.reading, row.by): row for row in answer(ask.company, question)}
+
+
+def _wanted(ask: Ask, reading: Reading, goals: Sequence[Goal], span: Span) -> Number | None:
+    """The goal of a window, exact in the reading's unit.
+
+    A sum (count or amount of what happened) takes the goal by the rule of targets, pro rata by days. A
+    ratio, a mean or a level is not for sharing out: the goal of exactly its period, else of the
+    shortest one around it, as it stands.
+    """
+    by_id = {goal.target.id: goal for goal in goals}
+    targets = [goal.target for goal in goals]
+    adds_up = reading.unit in ("count", "money") and not (reading.parts or reading.compose or reading.level)
+    if adds_up:
+        found = shares(targets, span)
+    else:
+        around = [
+            target for target in targets if target.span.start <= span.start and span.end <= target.span.end
+        ]
+        nearest = min(around, key=lambda target: (target.span.days, target.id), default=None)
+        found = [Share(nearest, nearest.span)] if nearest else []
+    values = [(share, _in_unit(ask, reading, by_id[share.target.id])) for share in found]
+    priced = [Fraction(value) * share.part for share, value in values if value is not None]
+    return sum(priced, Fraction()) if priced and len(priced) == len(values) else None
+
+
+def _in_unit(ask: Ask, reading: Reading, goal: Goal) -> Number | None:
+    """The stated value in the reading's exact unit; money at the rate of the goal's last day, if it has one."""
+    stated, currency = Fraction(goal.value), goal.target.currency
+    if reading.unit in ("money", "money_per_second"):
+        rate_on = min(goal.target.span.end, ask.as_of_on)
+        one = ask.rates.convert(minor_units(Decimal(1), currency), currency, rate_on)
+        per = 1 if reading.unit == "money" else 1000
+        return None if one is None else stated * one / per
+    return stated * 1000 if reading.unit == "seconds" else stated
+
+
+def _no_records(_: Ask, __: Span) -> Iterator[Contribution]:
+    return iter(())
+
+
+GOAL = Kpi(
+    name="goal",
+    version=1,
+    title=Text("Goal", "目標值"),
+    definition=Text(
+        "For each goal that was set for a reading of a KPI: the goal, the figure, and the figure less the goal "
+        "(by.part). A count or an amount takes the goal of exactly its window, else finer ones that cover it, "
+        "else the coarser one pro rata by days; a ratio, a mean or a level the goal of the shortest period "
+        "around it. Goals are never added up: company, teams and reps have their own.",
+        "針對某 KPI 讀法所訂的每個目標值:目標值、實際值,以及實際值 − 目標值(by.part)。"
+        "筆數與金額取恰為該期間者,無則以涵蓋該期間的較短期合計,再無則以較長期按日數比例計;"
+        "比率、平均與時點值取包含該期間的最短期間者。目標值不相加:公司、團隊與業務人員各有其目標值。",
+    ),
+    dimensions=("rep", "team"),
+    readings=(Reading("any", Text("any reading", "任一讀法"), "count", _no_records),),
+    rows=rows,
+)
