@@ -12,7 +12,7 @@ from events.errors import FaultFoundError, UsageError
 
 
 @click.command("explain")
-@click.argument("kpi", required=False)
+@click.argument("words", nargs=-1, metavar="[KPI] [FILE]...")
 @click.option(
     "--events",
     "files",
@@ -42,7 +42,14 @@ from events.errors import FaultFoundError, UsageError
 @format_option("text", "json")
 @pass_invocation
 def explain_command(
-    invocation: Invocation, /, *, files: tuple[Path, ...], format_: str, where: tuple[str, ...], **asked: Any
+    invocation: Invocation,
+    /,
+    *,
+    words: tuple[str, ...],
+    files: tuple[Path, ...],
+    format_: str,
+    where: tuple[str, ...],
+    **asked: Any,
 ) -> None:
     """Show the definition, the arithmetic and the records behind a figure.
 
@@ -51,6 +58,10 @@ def explain_command(
     dealpulse explain won --reading amount --as-of 2026-03-31 --against 2026-03-15
     dealpulse explain --entity opp-4711
     """
+    asked["kpi"], more_files = _kpi_and_files(words, asked["entity"])
+    if more_files and not files:
+        raise UsageError(f"{more_files[0]} is no option: files are named with --events, groups with --where")
+    files = (*files, *more_files)
     if (asked["kpi"] is None) == (asked["entity"] is None):
         raise UsageError("name a KPI, as in `dealpulse explain win_rate`, or a record with --entity opp-4711")
     if not files:
@@ -62,6 +73,21 @@ def explain_command(
         raise FaultFoundError(
             f"{events.refused} lines are no events, and in no figure. The first: {events.first_refusal}"
         )
+
+
+def _kpi_and_files(words: tuple[str, ...], entity: str | None) -> tuple[str | None, list[Path]]:
+    """The KPI is the word that names one, else the first; files may follow `--events` with a pattern."""
+    if not words:
+        return None, []
+    from aggregators.kpis import registry
+
+    named = [word for word in words if word in registry()]
+    if entity is not None and not named:
+        return None, [Path(word) for word in words]
+    kpi = named[0] if named else words[0]
+    rest = list(words)
+    rest.remove(kpi)
+    return kpi, [Path(word) for word in rest]
 
 
 def _from_files(
