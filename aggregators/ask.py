@@ -37,9 +37,13 @@ class Ask:
             lambda: [Opportunity(self.company, entity) for entity in self.company.living("opportunity")],
         )
 
-    @property
-    def histories(self) -> Sequence[Opportunity]:
-        """The same with those deleted or merged away: for the waterfall, where that is a change on its day."""
+    def histories(self, start_ms: int, end_ms: int) -> Sequence[Opportunity]:
+        """Opportunities with their whole history, deleted and merged ones too: for the waterfall.
+
+        All that were open at any instant from `start_ms` to `end_ms` are there; others may be.
+        """
+        if self.company.tabled is not None:
+            return self.company.tabled.histories(self, start_ms, end_ms)
         return self.company.derived(
             "histories",
             lambda: [
@@ -52,13 +56,14 @@ class Ask:
     @property
     def deals(self) -> Sequence[Deal]:
         """Every opportunity that exists at the as-of instant, as it stands then, by id."""
-        key = (Deal, self.as_of_ms, self.now_on, self.company.tabled_version)
+        tabled = self.company.tabled
+        key = (Deal, self.as_of_ms, self.now_on, tabled and tabled.version)
         return self.company.derived(key, lambda: self.deals_at(self.as_of_ms))
 
     def deals_at(self, instant_ms: int) -> list[Deal]:
         """The same for any other instant, priced as of that instant; not kept."""
         if self.company.tabled is not None:
-            return self.company.tabled(self, instant_ms)
+            return self.company.tabled.deals_at(self, instant_ms)
         found = (opportunity.at(instant_ms, self.rates) for opportunity in self.opportunities)
         return [deal for deal in found if deal is not None]
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from aggregators.calendar import Calendar
 from aggregators.meaning import Meaning
@@ -196,6 +196,23 @@ class Pending:
     since_ms: int
 
 
+class Tabled(Protocol):
+    """Opportunities that live in fact tables and packed statements: what `aggregators.ask` needs of them."""
+
+    @property
+    def version(self) -> int:
+        """Grows whenever something changed."""
+
+    def deals_at(self, ask: Any, instant_ms: int) -> list[Any]:
+        """What `Ask.deals_at` gives."""
+
+    def histories(self, ask: Any, start_ms: int, end_ms: int) -> list[Any]:
+        """What `Ask.histories` gives."""
+
+    def entity(self, entity_id: str) -> Entity:
+        """One opportunity with all its events; without any if it is unknown."""
+
+
 class Company:
     """Everything that is known of one company, and the meaning of it."""
 
@@ -205,9 +222,8 @@ class Company:
         self._entities: dict[str, dict[str, Entity]] = defaultdict(dict)
         self._versions: dict[str, int] = {}
         self._derived: dict[Hashable, tuple[tuple[int, ...], Any]] = {}
-        self.tabled: Callable[[Any, int], list[Any]] | None = None
-        """Where the opportunities live in fact tables instead: (ask, instant) -> the deals there and then."""
-        self.tabled_version = 0
+        self.tabled: Tabled | None = None
+        """Where the opportunities are, if they are not among the entities here."""
 
     @classmethod
     def from_events(cls, meaning: Meaning, events: Iterable[Event]) -> Self:
@@ -263,42 +279,11 @@ class Company:
         found: Derived = kept[1]
         return found
 
-    def events(self) -> Iterator[Event]:
-        """Every event that stands, in no order."""
-        for kind in self._entities.values():
-            for entity in kind.values():
-                yield from entity.events
-
-    def pending(self) -> list[Pending]:
-        """What sources have to tell again (events.md, "Resync"), by subject and source.
-
-        An entity is pending until a newer full statement about it; `*` until the same source completes it.
-        """
-        found: list[Pending] = []
-        for resync in self.all("resync"):
-            newest = {event.source: event for event in resync.events if event.verb == "required"}
-            for source, required in sorted(newest.items()):
-                if resync.id == "*":
-                    settled = (
-                        event
-                        for event in resync.events
-                        if event.verb == "completed" and event.source == source
-                    )
-                else:
-                    settled = (
-                        event
-                        for kind in self._entities
-                        for entity in [self.find(kind, resync.id)]
-                        if entity
-                        for event in entity.statements
-                        if event.complete
-                    )
-                if all(order_key(event) < order_key(required) for event in settled):
-                    found.append(Pending(resync.id, source, required.time_ms))
-        return found
-
     def find(self, kind: str, entity_id: str) -> Entity | None:
         """The entity of that id, dead or alive; None if nothing was ever said of it."""
+        if kind == "opportunity" and self.tabled is not None:
+            entity = self.tabled.entity(entity_id)
+            return entity if entity.events else None
         return self._entities.get(kind, {}).get(entity_id)
 
     def name_of(self, record: str) -> str | None:

@@ -307,7 +307,7 @@ def _states(
     entered = since[groups.filled(moved)]
 
     owner = np.maximum(rows["owner"][groups.filled(rows["owner"] >= 0)], 0)
-    creator = _creator(groups, rows["owner"], t, created, known, owner)
+    creator = _creator(groups, rows["owner"], t, created, known)
 
     currency = np.maximum(rows["currency"][groups.filled(rows["currency"] >= 0)], 0)
     currency = np.where(currency == 0, table.reporting, currency)
@@ -395,7 +395,7 @@ def _forward(
     return moved_at + total - total[moved_by]
 
 
-def _creator(groups: _Groups, stated_owner: Ints, t: Int64, created: Int64, known: Bool, owner: Ints) -> Ints:
+def _creator(groups: _Groups, stated_owner: Ints, t: Int64, created: Int64, known: Bool) -> Ints:
     """Per row: the owner at the creation; if there was none yet, the first ever stated (F21)."""
     stated = stated_owner >= 0
     by_then = groups.newest(stated & known & (t <= created))

@@ -1,9 +1,9 @@
-"""One statement about an opportunity as 72 bytes, so that numpy reads those of many deals at once.
+r"""One statement about an opportunity as 72 bytes, so that numpy reads those of many deals at once.
 
 A statement is a *key* (bytes that sort in the order of events.md: time, sequence, source, id) and a
 *row*. In a row a field is its value, CLEARED, or UNSTATED (not mentioned: unchanged). Texts are codes
 of the shard's symbols: labels (stage, pipeline, currency), of which there are few, and names, of which
-there are many. An owner is the name `<source>\\0<owner id>`, since aliases are of a source (F36). A cleared
+there are many. An owner is the name `<source>\0<owner id>`, since aliases are of a source (F36). A cleared
 text is code 0. Only `.changed` rows (kinds CHANGED, COMPLETE) state fields.
 """
 
@@ -13,7 +13,6 @@ from struct import Struct
 from typing import Any, Final
 
 import numpy as np
-
 from msgspec import UNSET
 from msgspec.structs import asdict, astuple
 

@@ -384,10 +384,16 @@ class DealState(PartitionState):
         return [subject.decode() for subject in self._deals]
 
     def events(self) -> Iterator[Event]:
-        labels, names = self.labels.texts, self.names.texts
-        for subject, deal in self._deals.items():
-            for key, row in zip(deal.keys, np.frombuffer(deal.rows, dtype=ROW), strict=True):
-                yield event_of(subject.decode(), key, row, labels, names)
+        for subject in self._deals:
+            yield from self.events_of(subject.decode())
+
+    def events_of(self, subject: str) -> Iterator[Event]:
+        """The statements about one opportunity, in their order; none if it is not here."""
+        deal = self._deals.get(subject.encode())
+        if deal is None:
+            return
+        for key, row in zip(deal.keys, np.frombuffer(deal.rows, dtype=ROW), strict=True):
+            yield event_of(subject, key, row, self.labels.texts, self.names.texts)
 
     def _newest_complete(self, subject: str) -> bytes:
         deal = self._deals.get(subject.encode())

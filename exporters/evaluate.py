@@ -9,7 +9,6 @@ from aggregators.people import People
 from aggregators.question import Question, Row
 from aggregators.tables.answer import answer as fast_answer
 from aggregators.tables.answer import is_fast
-from aggregators.tables.rebuilt import deals_at
 from exporters.snapshot import Snapshot
 
 
@@ -21,10 +20,9 @@ class Evaluator:
 
     @property
     def company(self) -> Company:
-        """The company as the exact road sees it: its deals come from the fact tables."""
-        company, deals = self.snapshot.company, self.snapshot.deals
-        company.tabled = lambda ask, instant_ms: deals_at(deals, ask, instant_ms)
-        company.tabled_version = deals.version
+        """The company as the exact road sees it: its deals come from tables and packed statements."""
+        company = self.snapshot.company
+        company.tabled = self.snapshot.tabled
         return company
 
     def answer(self, question: Question) -> list[Row]:

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from aggregators.calendar import Calendar
-from aggregators.company import Company
 from aggregators.explain_page import explained
 from aggregators.explain_text import explanation_text
+from aggregators.kpis import find_kpi
 from aggregators.meaning import Meaning
 from aggregators.render import Renderer
 from aggregators.request import questions
 from aggregators.state import fingerprint
+from aggregators.tables.answer import is_fast
 from events.clock import Clock
 from events.errors import UnreachableError
 from events.log import get_logger
@@ -78,7 +79,7 @@ class Exporter:
         self._evaluated_ms: int | None = None
         self._evaluated_at: float | None = None
         self._families: dict[str, Series] = {}
-        self._refreshing = asyncio.Lock()
+        self._refreshing, self._reading = asyncio.Lock(), asyncio.Lock()
         self._follower = Follower(
             config.redis,
             shards,
@@ -112,6 +113,8 @@ class Exporter:
         """The records of an answer. Raises UsageError; UnreachableError before the first complete merge."""
         put = questions(self._calendar, now_ms=self._clock.now_ms(), **asked)
         self._require_numbers()
+        if not all(is_fast(find_kpi(question.kpi)) for question in put):
+            await self._read_statements()
         rows = await self._on_engine(lambda: self._evaluator.answers(put))
         return self._render.records(rows)
 
@@ -121,8 +124,10 @@ class Exporter:
         now_ms = self._clock.now_ms()
         where = tuple(part for part in str(asked.pop("where", "")).split(",") if part)
         asked = {"kpi": None, "entity": None, **asked}
-        company = await self._company_of(asked["entity"])
-        return await self._on_engine(lambda: explained(company(), now_ms=now_ms, where=where, **asked))
+        await self._read_statements()
+        return await self._on_engine(
+            lambda: explained(self._evaluator.company, now_ms=now_ms, where=where, **asked)
+        )
 
     async def explain_text(self, asked: dict[str, Any]) -> str:
         """The same as text."""
@@ -150,17 +155,11 @@ class Exporter:
 
     # Evaluation
 
-    async def _company_of(self, entity: str | None) -> Callable[[], Company]:
-        """The company to explain from; for one deal's story with that deal's statements."""
-        if entity is None or (entity.partition("/")[1] and not entity.startswith("opportunity/")):
-            return lambda: self._evaluator.company
-        events = await self._follower.opportunity_events(entity.rpartition("/")[2], self._config.meaning)
-        meaning, company = self._config.meaning, self.snapshot.company
-
-        def told() -> Company:
-            return Company.from_events(meaning, [*company.events(), *events])
-
-        return told if events else lambda: self._evaluator.company
+    async def _read_statements(self) -> None:
+        """Bring the histories up to date: the waterfall and a deal's story need every statement."""
+        async with self._reading:
+            found = await self._follower.statements(self.snapshot.statements_held())
+            await self._on_engine(partial(self.snapshot.take_statements, found))
 
     def _require_numbers(self) -> None:
         if self.snapshot.fresh_ms is None:
@@ -187,7 +186,10 @@ class Exporter:
         while True:
             if self.snapshot.fresh_ms is not None:
                 now_ms = self._clock.now_ms()
-                for kpi in self._kpis.slow_due(now_ms):
+                due = self._kpis.slow_due(now_ms)
+                if due:
+                    await self._read_statements()
+                for kpi in due:
                     await self._on_engine(partial(self._kpis.evaluate_slow, kpi, now_ms))
             await asyncio.sleep(_SLOW_PAUSE_S)
 

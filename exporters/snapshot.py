@@ -5,14 +5,15 @@ every other entity as its statements, and knows which shards are missing. It hol
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aggregators.company import Company
 from aggregators.meaning import Meaning
-from aggregators.state import statement_chunk_events
+from aggregators.state import DealState, statement_chunk_events
 from aggregators.tables.deals import DealTable
+from aggregators.tables.rebuilt import TabledDeals
 from events.topics import entity_of
-from streams.follower import COUNTS, ShardState
+from streams.follower import COUNTS, DEALS, ShardState
 
 
 class Snapshot:
@@ -27,6 +28,7 @@ class Snapshot:
         self.reasons: dict[str, str] = {}
         self.is_store_up = False
         self._rest: dict[str, list[bytes]] = defaultdict(list)  # statement chunks of the other shards
+        self._histories: dict[str, tuple[str, int, DealState]] = {}
         self._company = Company(meaning)
         self._stale = False
 
@@ -66,6 +68,26 @@ class Snapshot:
             self._stale = True
         self.shards[shard] = None
         self.reasons[shard] = reason
+
+    # Read when somebody asks for histories
+
+    def statements_held(self) -> dict[str, tuple[str, int]]:
+        """Per shard of opportunities the generation and the number of chunks of statements held."""
+        return {shard: (generation, count) for shard, (generation, count, _) in self._histories.items()}
+
+    def take_statements(self, found: Mapping[str, tuple[str, list[bytes]]]) -> None:
+        """Take in what is new in the statements of each shard of opportunities."""
+        for shard, (generation, chunks) in found.items():
+            held, count, state = self._histories.get(shard, ("", 0, None))
+            if state is None or held != generation:
+                state, count = DealState(DEALS, 0, 1, "murmur2", self.meaning), 0
+            state.load(chunks)
+            self._histories[shard] = generation, count + len(chunks), state
+
+    @property
+    def tabled(self) -> TabledDeals:
+        """The opportunities, for the exact road."""
+        return TabledDeals(self.deals, [state for _, _, state in self._histories.values()])
 
     def store_up(self, up: bool) -> None:
         """Whether Redis answers."""

@@ -15,15 +15,13 @@ from typing import Any, Protocol
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 
-from aggregators.meaning import Meaning
-from aggregators.state import partition_state
 from events.errors import UnreachableError
-from events.event import Event
 from events.log import get_logger
 from streams.settings import RedisSettings
 
 log = get_logger("follower")
 
+DEALS = "crm.opportunity"
 COUNTS = ("applied", "unchanged", "rekeyed", "dead_lettered")
 _BLOCK_MS = 200
 
@@ -98,20 +96,25 @@ class Follower:
         finally:
             await self._redis.aclose()
 
-    async def opportunity_events(self, subject: str, meaning: Meaning) -> list[Event]:
-        """What was ever said about one opportunity, from the statements of its shard."""
-        for shard, topic in self._shards.items():
-            if topic != "crm.opportunity" or shard not in self._held:
-                continue
-            key = self._key(shard, f"{self._held[shard].generation}:statements")
-            state = partition_state(topic, 0, 1, "murmur2", meaning)
-            try:
-                state.load(await self._redis.lrange(key, 0, -1))
-            except (RedisError, OSError) as error:
-                raise UnreachableError(f"Redis does not answer: {error}. Try again.") from error
-            if found := [event for event in state.events() if event.subject == subject]:
-                return found
-        return []
+    async def statements(self, held: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, list[bytes]]]:
+        """What is new in the statements of each shard of opportunities.
+
+        `held` says of a shard the generation and the number of chunks that the caller has; the answer
+        gives its generation and the chunks from there on, or all chunks if the generation is another.
+        Raises UnreachableError.
+        """
+        shards = [name for name, topic in self._shards.items() if topic == DEALS and name in self._held]
+        found: dict[str, tuple[str, list[bytes]]] = {}
+        try:
+            for shard in shards:
+                generation = self._held[shard].generation
+                known, count = held.get(shard, ("", 0))
+                start = count if known == generation else 0
+                key = self._key(shard, f"{generation}:statements")
+                found[shard] = generation, await self._redis.lrange(key, start, -1)
+        except (RedisError, OSError) as error:
+            raise UnreachableError(f"Redis does not answer: {error}. Wait for it, and try again.") from error
+        return found
 
     async def _tell(self, told: Callable[..., None], *args: object) -> None:
         if self._executor is None:
@@ -151,7 +154,7 @@ class Follower:
                 await self._tell(self._sink.renew, shard, stored)
 
     async def _load(self, shard: str) -> None:
-        kind = "facts" if self._shards[shard] == "crm.opportunity" else "statements"
+        kind = "facts" if self._shards[shard] == DEALS else "statements"
         while True:
             generation = await self._redis.hget(self._key(shard, "meta"), "generation")
             if generation is None:

@@ -86,7 +86,7 @@ def steps(ask: Ask, window: Span) -> Iterator[Step]:
     """
     end_ms = min(ask.calendar.end_ms(window.end), ask.as_of_ms)
     start_ms = min(ask.calendar.end_ms(window.start - DAY), end_ms)
-    for opportunity in ask.histories:
+    for opportunity in ask.histories(start_ms, end_ms):
         stay = _stay(ask, opportunity, window, start_ms, end_ms)
         if stay:
             yield from _steps(ask, stay)

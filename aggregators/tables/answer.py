@@ -17,7 +17,7 @@ from aggregators.ask import Ask
 from aggregators.calendar import ALWAYS, Span
 from aggregators.company import Company
 from aggregators.deal_facts import NO_DATE, UNKNOWN
-from aggregators.kpi import Kpi, Reading, Sums
+from aggregators.kpi import Kpi, Sums
 from aggregators.kpis import find_kpi
 from aggregators.money import RATE_SCALE, Rates
 from aggregators.question import Number, Question, Row

@@ -1,10 +1,12 @@
 """Deals of the exact road, rebuilt from fact tables: for KPIs that have no fast road yet, and `explain`."""
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Final
 
 from aggregators.ask import Ask
+from aggregators.company import Entity
 from aggregators.deal_facts import (
     FLAG_CLOSE_AFTER_EVENT,
     FLAG_CLOSE_BEFORE_CREATION,
@@ -14,8 +16,9 @@ from aggregators.deal_facts import (
     UNKNOWN,
     fact_outcome,
 )
-from aggregators.opportunity import CLOSE_AFTER_EVENT, CLOSE_BEFORE_CREATION, UNKNOWN_STAGE, Deal
+from aggregators.opportunity import CLOSE_AFTER_EVENT, CLOSE_BEFORE_CREATION, UNKNOWN_STAGE, Deal, Opportunity
 from aggregators.rows import CATEGORIES, TYPES
+from aggregators.state import DealState
 from aggregators.tables.cut import Cut
 from aggregators.tables.deals import DealTable
 from aggregators.tables.split import DAY_ZERO
@@ -48,6 +51,42 @@ _COLUMNS: Final = (
     "stalls_at",
     "flags",
 )
+
+
+class TabledDeals:
+    """The opportunities of a company whose deals live in a table, and their statements in packed states."""
+
+    def __init__(self, table: DealTable, states: Iterable[DealState]) -> None:
+        self._table, self._states = table, tuple(states)
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of the table."""
+        return self._table.version
+
+    def deals_at(self, ask: Ask, instant_ms: int) -> list[Deal]:
+        """Every deal that exists at an instant, as it stands then, by id."""
+        return deals_at(self._table, ask, instant_ms)
+
+    def histories(self, ask: Ask, start_ms: int, end_ms: int) -> list[Opportunity]:
+        """The opportunities, dead ones too, that were open at any instant between; by id."""
+        rows = self._table.states
+        stood = (rows["outcome"] == OPEN) & (rows["since"] <= end_ms) & (rows["until"] > start_ms)
+        subjects = sorted({self._table.ids[deal] for deal in rows["deal"][stood].tolist()})
+        found = []
+        for subject in subjects:
+            entity = self.entity(subject)
+            if entity.statements:
+                found.append(Opportunity(ask.company, entity))
+        return found
+
+    def entity(self, subject: str) -> Entity:
+        """One opportunity with all its statements; without any if it is unknown."""
+        entity = Entity("opportunity", subject)
+        for state in self._states:
+            for event in state.events_of(subject):
+                entity.fold(event)
+        return entity
 
 
 def deals_at(table: DealTable, ask: Ask, instant_ms: int) -> list[Deal]:
