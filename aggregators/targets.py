@@ -6,7 +6,7 @@ coarser one pro rata by days; a group takes its own statement, else the sum of i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -55,12 +55,15 @@ class Share:
         return Fraction(self.span.days, self.target.span.days)
 
 
-def shares(targets: Iterable[Target], window: Span) -> list[Share]:
+def shares(
+    targets: Iterable[Target], window: Span, *, needs: Callable[[date], bool] = lambda _: True
+) -> list[Share]:
     """What the window takes of the targets of one holder, oldest first; none if a day has no target.
 
     Where a window is neither a period, nor covered by finer ones, nor inside a coarser one (90 days
     across two quarters), each day takes the longest period inside the window, else the shortest
-    around it. A window of which some days have no target has none at all: a part would mislead.
+    around it. A window of which some days have no target has none at all: a part would mislead. Days
+    that the holder does not need (before a rep was hired, after he left) may be without.
     """
     known = sorted(targets, key=lambda target: (target.span.start, target.span.end, target.id))
     if not known:
@@ -68,42 +71,44 @@ def shares(targets: Iterable[Target], window: Span) -> list[Share]:
     for target in known:
         if target.span == window:
             return [Share(target, window)]
-    if tiled := _finer(known, window):
+    if tiled := _finer(known, window, needs):
         return tiled
     around = [
         target for target in known if target.span.start <= window.start and window.end <= target.span.end
     ]
     if around:
         return [Share(min(around, key=lambda target: target.span.days), window)]
-    return _day_by_day(known, window)
+    return _day_by_day(known, window, needs)
 
 
-def _finer(known: Sequence[Target], window: Span) -> list[Share]:
+def _finer(known: Sequence[Target], window: Span, needs: Callable[[date], bool]) -> list[Share]:
     """Whole periods that cover the window without a gap, the longest ones; none if they do not."""
     found, day = [], window.start
     while day <= window.end:
         begin_here = [t for t in known if t.span.start == day and t.span.end <= window.end]
-        if not begin_here:
+        if begin_here:
+            longest = max(begin_here, key=_days)
+            found.append(Share(longest, longest.span))
+            day = longest.span.end
+        elif needs(day):
             return []
-        longest = max(begin_here, key=lambda target: target.span.days)
-        found.append(Share(longest, longest.span))
-        day = longest.span.end + DAY
+        day += DAY
     return found
 
 
-def _day_by_day(known: Sequence[Target], window: Span) -> list[Share]:
+def _day_by_day(known: Sequence[Target], window: Span, needs: Callable[[date], bool]) -> list[Share]:
     first, last = min(t.span.start for t in known), max(t.span.end for t in known)
-    if window.start < first or last < window.end:
+    if any(needs(day) and not first <= day <= last for day in (window.start, window.end)):
         return []
     chosen = []
     for number in range(window.days):
         day = window.start + number * DAY
         holding = [target for target in known if day in target.span]
-        if not holding:
+        if holding:
+            inside = [t for t in holding if window.start <= t.span.start and t.span.end <= window.end]
+            chosen.append((max(inside, key=_days) if inside else min(holding, key=_days), day))
+        elif needs(day):
             return []
-        inside = [t for t in holding if window.start <= t.span.start and t.span.end <= window.end]
-        pick = max(inside, key=_days) if inside else min(holding, key=_days)
-        chosen.append((pick, day))
     runs = (list(run) for _, run in groupby(chosen, key=lambda pair: pair[0].id))
     return [Share(run[0][0], Span(run[0][1], run[-1][1])) for run in runs]
 
@@ -185,9 +190,16 @@ class Targets:
                 for t in self._held[scope, name]
                 if (t.wins if measure == WINS else t.amount_minor) is not None
             ]
-            if found := shares(stating, window):
+            needs = self._employed(name) if scope == "rep" else lambda _: True
+            if found := shares(stating, window, needs=needs):
                 return [(measure, share) for share in found]
         return []
+
+    def _employed(self, rep: str) -> Callable[[date], bool]:
+        """Whether a rep is with the company on a day; who has no employee record always is."""
+        employee = self._ask.people.employees.get(rep)
+        spells = employee.spells if employee else []
+        return lambda day: not spells or any(day in spell for spell in spells)
 
     def _of_rep(self, rep: str, window: Span, measures: Sequence[Measure]) -> Iterator[Piece]:
         """A rep's target, apart for the days in each team where that matters."""

@@ -84,6 +84,18 @@ def test_a_window_takes_a_coarser_target_by_days_and_finer_ones_if_they_cover_it
     assert value(monthly, "target", "amount", "2026-03-31", window="fiscal_year") is None
 
 
+def test_a_rep_hired_within_the_window_needs_no_target_before() -> None:
+    company = company_of(
+        rep("r1", "2026-02-10"),
+        *(target(f"rep:r1/2026-0{month}", amount="5") for month in (2, 3)),
+        rep("r2"),
+        *(target(f"rep:r2/2026-0{month}", amount="70") for month in (2, 3)),
+    )
+
+    assert amounts(company, "rep") == {"r1": 10_00}
+    assert value(company, "target", "amount", **QUARTER) == 10_00
+
+
 def test_a_deleted_target_is_none_and_no_target_is_no_sample() -> None:
     company = company_of(
         target("company/2026-Q1", amount="7"), target("company/2026-Q1", "2026-01-05", "deleted")
