@@ -9,6 +9,8 @@ from .fields import CHOICES, FIELDS, Entity
 
 NAME_PATTERN = "^[a-z][a-z0-9_]{0,31}$"
 """Names of adapters: part of a URL, of a metric's label and of a `DEALPULSE_` variable."""
+RESERVED = ("events", "unknown")
+"""Labels of the gateway's own sources."""
 
 
 class _Section(BaseModel):
@@ -201,6 +203,9 @@ class Adapters(BaseModel):
     def _one_translator_per_topic(
         cls, adapters: Mapping[str, AdapterSettings]
     ) -> Mapping[str, AdapterSettings]:
+        for name in RESERVED:
+            if name in adapters:
+                raise ValueError(f"{name!r} is a source of the gateway itself: give the adapter another name")
         owner: dict[str, str] = {}
         for name, settings in adapters.items():
             for topic in settings.topics if isinstance(settings, TopicSettings) else ():

@@ -277,7 +277,7 @@ def by_debezium(steps: list[Step]) -> Iterator[Any]:
         } | marks  # fmt: skip
 
     for number, step in enumerate(steps):
-        place = {"lsn": next(lsns), "at": step.ms, "txId": number}
+        place: dict[str, Any] = {"lsn": next(lsns), "at": step.ms, "txId": number}
         before, after = row(step.before, step.deal), row(step.state, step.deal)
         match step.deed:
             case "create":

@@ -17,7 +17,8 @@ from events.adapters.cloudevents import structured
 from events.adapters.outgoing import Outgoing
 from events.event import EPOCH_UNIX_S
 from events.reader import read
-from tests.events.adapters.histories import TAIPEI, TELLERS, Step, deliveries, history
+from tests.events.adapters.histories import TELLERS, Step, deliveries, history
+from tests.events.adapters.payloads import TAIPEI
 
 DEALS = 200
 MEANING = Meaning(company=CompanySettings(timezone="Asia/Taipei", currency="TWD"))

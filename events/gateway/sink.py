@@ -1,0 +1,213 @@
+"""Into Kafka, acknowledged by all replicas, or the reason why not."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from ..adapters.outgoing import Outgoing
+from ..clock import Clock
+from ..errors import DealpulseError
+from ..headers import CONTENT_TYPE
+from ..keys import partition_of
+from ..log import get_logger
+from ..settings import KafkaSettings
+from ..topics import MAX_VALUE_BYTES
+
+_LOG = get_logger("gateway")
+_LONGEST_PAUSE_S = 5.0
+_LINGER_MS = 0
+# Key, headers and the frame of the batch come on top of the value.
+_MAX_REQUEST_BYTES = MAX_VALUE_BYTES + 65_536
+
+
+class NotAcknowledgedError(DealpulseError):
+    """Kafka has not acknowledged in time. The events may yet arrive: sent again, they count once."""
+
+    exit_code = 3
+
+
+class TooLargeError(DealpulseError):
+    """The broker takes no record as large as this event."""
+
+
+class Sink:
+    """One idempotent producer, made anew when it is beyond repair.
+
+    An idempotent producer never gives a batch up: what was sent to a broker that went away arrives
+    when it is back, whatever the sender was told. So while such a batch waits, `publish` refuses at
+    once instead of queueing more.
+    """
+
+    def __init__(self, kafka: KafkaSettings, clock: Clock, *, answer_within: float) -> None:
+        self._kafka, self._clock, self._answer_within = kafka, clock, answer_within
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._unacknowledged = 0
+        self._stalled = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether Kafka was reached, and answers."""
+        return self._producer is not None and not self._silent
+
+    @property
+    def _silent(self) -> bool:
+        """Whether something was not acknowledged in time and still waits. If none waits, the next tries."""
+        return self._stalled and self._unacknowledged > 0
+
+    def start(self) -> None:
+        """Connect in the background, for as long as it takes."""
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect())
+
+    async def publish(self, events: Sequence[Outgoing]) -> None:
+        """Return once Kafka has acknowledged all of them.
+
+        Raises `NotAcknowledgedError` after `answer_within` seconds, or at once while Kafka is known to
+        be away; `TooLargeError` for an event that the broker would not take.
+        """
+        if not events:
+            return
+        producer = self._producer
+        if producer is None:
+            raise NotAcknowledgedError("Kafka is not reached yet")
+        if self._silent:
+            raise NotAcknowledgedError("Kafka has stopped answering")
+        deadline = asyncio.get_running_loop().time() + self._answer_within
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout_at(deadline):
+                for event in events:
+                    sent.append(await self._send(producer, event))
+        except TimeoutError:
+            await self._give_up(producer, events, sent)
+        except (MessageSizeTooLargeError, RecordTooLargeError) as error:
+            raise TooLargeError(
+                f"an event about {event.topic} has {len(event.value)} bytes, more than the broker takes"
+            ) from error
+        except UnknownTopicOrPartitionError as error:
+            raise _missing(event.topic) from error
+        except KafkaError as error:
+            self._renew(producer, error)
+            raise NotAcknowledgedError(f"Kafka refused: {_reason(error)}") from error
+        done, waiting = await asyncio.wait(
+            sent, timeout=max(0.0, deadline - asyncio.get_running_loop().time())
+        )
+        if waiting:
+            await self._give_up(producer, events, sent)
+        for future in done:
+            if (fault := future.exception()) is not None:
+                self._renew(producer, fault)
+                raise NotAcknowledgedError(f"Kafka refused: {_reason(fault)}") from fault
+
+    async def stop(self) -> None:
+        """Send what is left, and disconnect."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer, within=self._answer_within)
+
+    async def _send(self, producer: AIOKafkaProducer, event: Outgoing) -> "asyncio.Future[Any]":
+        partitions = producer.client.cluster.partitions_for_topic(event.topic)
+        if partitions is None:
+            partitions = await producer.partitions_for(event.topic)
+        key = event.subject.encode()
+        future: asyncio.Future[Any] = await producer.send(
+            event.topic,
+            event.value,
+            key=key,
+            partition=partition_of(key, len(partitions), self._kafka.partitioner),
+            timestamp_ms=self._clock.unix_ms(),
+            headers=[CONTENT_TYPE],
+        )
+        self._unacknowledged += 1
+        future.add_done_callback(self._settled)
+        return future
+
+    def _settled(self, future: "asyncio.Future[Any]") -> None:
+        self._unacknowledged -= 1
+        # Also marks a failure as seen, for futures whose request is gone.
+        if not future.cancelled() and future.exception() is None and self._stalled:
+            self._stalled = False
+            _LOG.info("kafka.answers")
+
+    async def _give_up(
+        self, producer: AIOKafkaProducer, events: Sequence[Outgoing], sent: Sequence["asyncio.Future[Any]"]
+    ) -> None:
+        if len(sent) < len(events):
+            topic = events[len(sent)].topic
+            if producer.client.cluster.partitions_for_topic(topic) is None and not self._silent:
+                raise _missing(topic)
+        if not self._stalled and self._unacknowledged:
+            self._stalled = True
+            _LOG.warning("kafka.silent", waiting=self._unacknowledged, seconds=self._answer_within)
+        raise NotAcknowledgedError(f"Kafka has not acknowledged within {self._answer_within:g} s")
+
+    async def _connect(self) -> None:
+        pause = 0.1
+        while True:
+            producer = self._new_producer()
+            try:
+                await producer.start()
+            except (KafkaError, OSError) as error:
+                await _stop(producer, within=1.0)
+                _LOG.warning("kafka.unreachable", brokers=self._kafka.brokers, error=_reason(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+            except BaseException:
+                await _stop(producer, within=1.0)
+                raise
+            else:
+                self._producer, self._stalled = producer, False
+                _LOG.info("kafka.connected", brokers=self._kafka.brokers)
+                return
+
+    def _new_producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            **self._kafka.aiokafka(),
+            client_id="dealpulse-gateway",
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=_LINGER_MS,
+            max_request_size=_MAX_REQUEST_BYTES,
+            request_timeout_ms=max(1_000, round(self._answer_within * 1000)),
+        )
+
+    def _renew(self, producer: AIOKafkaProducer, fault: BaseException) -> None:
+        """Replace a producer that failed for good: fenced, out of sequence, or its sender ended."""
+        passing = getattr(fault, "retriable", False) or isinstance(fault, TopicAuthorizationFailedError)
+        if passing or producer is not self._producer:
+            return
+        _LOG.warning("kafka.producer_renewed", error=_reason(fault))
+        self._producer, self._stalled = None, False
+        self._ending = asyncio.create_task(_stop(producer, within=self._answer_within))
+        self.start()
+
+
+def _missing(topic: str) -> NotAcknowledgedError:
+    return NotAcknowledgedError(f"Kafka has no topic {topic}: run `dealpulse topics ensure`")
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+async def _stop(producer: AIOKafkaProducer, *, within: float) -> None:
+    """End a producer, whatever state it is in; what it cannot send by then stays unacknowledged."""
+    try:
+        async with asyncio.timeout(within):
+            await producer.stop()
+    except (KafkaConnectionError, KafkaError, TimeoutError, OSError) as error:
+        _LOG.warning("kafka.close_failed", error=_reason(error))
