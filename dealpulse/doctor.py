@@ -20,6 +20,8 @@ from prometheus_client.samples import Sample
 
 from aggregators.meaning import Meaning
 from dealpulse.config import Configuration, mask_address
+from dealpulse.keys import variable_of
+from events.adapters.settings import Adapter, HookSettings, TopicSettings
 from events.clock import Clock
 from events.errors import ConfigurationError
 from events.listen import host_and_port
@@ -59,6 +61,7 @@ def checks(configuration: Configuration, clock: Clock) -> Iterator[Check]:
     origin = configuration.file or "the built-in defaults"
     yield Check("configuration", "ok", f"{origin}, {len(configuration.origins)} settings given")
     yield from _meaning(settings.meaning)
+    yield from _adapters(settings.adapters)
     yield _codecs()
     yield from _kafka(settings.kafka, settings.worker.group)
     yield from _redis(settings.redis, clock)
@@ -93,6 +96,27 @@ def _meaning(meaning: Meaning) -> Iterator[Check]:
             )
         else:
             yield Check(f"pipeline {name}", "ok", f"{len(pipeline.stages)} stages")
+
+
+def _adapters(adapters: Mapping[str, Adapter]) -> Iterator[Check]:
+    for name, adapter in adapters.items():
+        variable = variable_of(("adapters", name, "secret"))
+        if isinstance(adapter, HookSettings) and not adapter.secret.get_secret_value():
+            yield Check(
+                f"adapter {name}",
+                "failed",
+                f"{adapter.kind} without a secret: the gateway refuses its requests",
+                f"give {variable} or {variable}_FILE",
+            )
+        elif isinstance(adapter, TopicSettings) and not adapter.topics:
+            yield Check(
+                f"adapter {name}",
+                "failed",
+                f"{adapter.kind} without topics: no worker translates anything of it",
+                f"list its Kafka Connect topics in adapters.{name}.topics",
+            )
+        else:
+            yield Check(f"adapter {name}", "ok", adapter.kind)
 
 
 def _codecs() -> Check:
@@ -192,7 +216,7 @@ def _workers(admin: Any, group: str) -> Check:
         members = len(described["members"])
     except (KafkaError, KeyError, LookupError, ValueError, TypeError):
         # A broker without that group, or an embedded one that words the answer in its own way.
-        return Check(name, "skipped", "the broker tells nothing of it: no worker has joined yet")
+        return Check(name, "skipped", "this broker does not tell who has joined it")
     if not members:
         return Check(name, "warning", "no worker is running", "dealpulse worker")
     return Check(name, "ok", f"{members} running, {str(described['group_state']).lower()}")

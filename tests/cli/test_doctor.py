@@ -10,6 +10,7 @@ from dealpulse.child import free_port
 from dealpulse.cli import main
 from dealpulse.config import Settings
 from dealpulse.doctor import Check, exit_code, figures
+from dealpulse.doctor import _adapters as adapter_checks
 from dealpulse.doctor import _meaning as meaning_checks
 from exporters.names import FAMILIES
 
@@ -89,6 +90,29 @@ def test_a_pipeline_without_a_lost_stage_fails() -> None:
 
 def test_the_default_pipelines_pass() -> None:
     assert [check.state for check in meaning_checks(Settings().meaning)] == ["ok"]
+
+
+def test_an_adapter_that_can_take_nothing_in_fails() -> None:
+    adapters = Settings.model_validate(
+        {
+            "adapters": {
+                "hooks": {"kind": "hubspot"},
+                "signed": {"kind": "hubspot", "secret": "s3cret"},
+                "crm": {"kind": "salesforce"},
+                "connect": {"kind": "salesforce", "topics": ["sf.opportunity"]},
+            }
+        }
+    ).adapters
+
+    found = {check.name: check for check in adapter_checks(adapters)}
+
+    assert states(list(found.values())) == {
+        "adapter hooks": "failed",
+        "adapter signed": "ok",
+        "adapter crm": "failed",
+        "adapter connect": "ok",
+    }
+    assert "DEALPULSE_ADAPTERS__HOOKS__SECRET_FILE" in found["adapter hooks"].fix
 
 
 @pytest.mark.parametrize(
