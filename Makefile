@@ -54,6 +54,7 @@ bench: $(VENV)/.dev ## measure: events/s, latency, memory; prints a table and wr
 
 docs: $(VENV)/.dev ## bring every generated file up to date: docs, schemas, rules, dashboards
 	$(RUN)dealpulse --quiet config table > docs/configuration.md
+	$(RUN)dealpulse --quiet kpi --list --format markdown > docs/kpis.md
 	$(PY) -m events.schema
 	$(PY) -m exporters.monitoring
 

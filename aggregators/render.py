@@ -20,6 +20,7 @@ from events.currencies import EXPONENTS
 
 RATIO_DIGITS = 12
 NO_SAMPLE = "—"
+_RIGHT = {"value", "numerator", "denominator", "samples"}
 
 
 class Renderer:
@@ -147,9 +148,23 @@ def table_text(records: Sequence[dict[str, Any]]) -> str:
     """Records as a table for people, one line per row; the instant they are true for stands above."""
     if not records:
         return "No group has a record.\n"
+    heads, lines = _cells(records)
+    return f"as of {records[0]['as_of']}\n" + columns(heads, lines, _RIGHT)
+
+
+def markdown_text(records: Sequence[dict[str, Any]]) -> str:
+    """The same table in Markdown."""
+    if not records:
+        return "No group has a record.\n"
+    heads, lines = _cells(records)
+    rule = ["---:" if head in _RIGHT else "---" for head in heads]
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (heads, rule, *escaped))
+
+
+def _cells(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     dimensions = _dimensions(records)
     heads = ["kpi", "reading", *dimensions, "window", "value", "numerator", "denominator", "samples"]
-    right = {"value", "numerator", "denominator", "samples"}
     lines = [
         [
             record["kpi"],
@@ -163,7 +178,7 @@ def table_text(records: Sequence[dict[str, Any]]) -> str:
         ]
         for record in records
     ]
-    return f"as of {records[0]['as_of']}\n" + columns(heads, lines, right)
+    return heads, lines
 
 
 def value_text(value: Any, unit: str) -> str:

@@ -39,7 +39,7 @@ Records = list[dict[str, Any]]
     type=click.Choice(["at_the_time", "current"]),
     help="Teams and managers of the day, or of today. Default: as configured.",
 )
-@format_option("table", "json", "csv")
+@format_option("table", "json", "csv", "markdown")
 @click.option("--list", "list_", is_flag=True, help="Name all KPIs with their readings and dimensions.")
 @click.option("--watch", is_flag=True, help="Ask again every two seconds, until Ctrl-C.")
 @pass_invocation
@@ -124,13 +124,15 @@ def _repeat(records: Callable[[], Records], format_: str, *, watch: bool) -> Non
 
 
 def _print(records: Records, format_: str) -> None:
-    from aggregators.render import csv_text, table_text
+    from aggregators.render import csv_text, markdown_text, table_text
 
     match format_:
         case "json":
             print_json(records)
         case "csv":
             click.echo(csv_text(records), nl=False)
+        case "markdown":
+            click.echo(markdown_text(records), nl=False)
         case _:
             click.echo(table_text(records), nl=False)
 
@@ -140,6 +142,11 @@ def _list(format_: str, *, kpi: str) -> None:
     from aggregators.render import columns
 
     kpis = [find_kpi(name.strip()) for name in kpi.split(",")] if kpi else list(registry().values())
+    if format_ == "markdown":
+        from aggregators.kpi_page import page
+
+        click.echo(page(), nl=False)
+        return
     if format_ == "json":
         print_json([kpi.document() for kpi in kpis])
         return
