@@ -36,9 +36,6 @@ class Owner(Protocol):
     def live(self) -> Iterable[Shard]:
         """The shards that are loaded."""
 
-    def highwater(self, shard: Shard) -> int | None:
-        """The end of the shard's log as the last fetch told it."""
-
     def fenced(self, shard: Shard) -> None:
         """Somebody else has written this shard: drop it and load it again."""
 
@@ -202,7 +199,7 @@ class Checkpoints:
 
     def _is_due(self, shard: Shard, now: float) -> bool:
         """When caught up always; when behind once in a while, so that changes of an entity coalesce."""
-        if shard.pending is not None or not shard.is_behind(self._owner.highwater(shard), by=self._behind_by):
+        if shard.pending is not None or not shard.is_behind(self._behind_by):
             return True
         left = self._written_at.get(shard.name, 0.0) + self._gap_behind_s - now
         if left > 0:

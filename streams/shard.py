@@ -21,6 +21,8 @@ NOTHING = Change(b"", b"", 0)
 """A checkpoint that only moves the offset."""
 MAX_APPENDED_FACTS = 8 * 1024 * 1024
 """Facts appended since the last rewrite, in bytes, from which a shard may be compacted."""
+_SURE = 3
+"""Fetches after a shard is loaded from which the end they tell is not one of before."""
 _DELTA_BYTES_KEPT = 8 * 1024 * 1024
 """Facts kept in the stream of deltas: a big backfill must not fill Redis with what nobody will read."""
 
@@ -36,7 +38,7 @@ class Record(Protocol):
 
 
 class LogEnd(NamedTuple):
-    """The end offset of a partition, and the instant (ms since 2000) before which it was asked for."""
+    """The end offset of a partition, and an instant (ms since 2000) before which nothing lies beyond it."""
 
     offset: int
     asked_ms: int
@@ -96,6 +98,8 @@ class Shard:
     sends: list["asyncio.Task[None]"] = field(default_factory=list)
     unacknowledged: deque[tuple[int, Callable[[], object]]] = field(default_factory=deque)
     """(offset after it, how to acknowledge it) of each batch that is folded and not durable."""
+    _told_ms: int | None = None
+    _times_told: int = 0
     _lists: tuple[int, int] = (0, 0)
     _facts_bytes: int = 0
     _full_bytes: int = 0
@@ -157,18 +161,29 @@ class Shard:
             self._first_append_ms = append_ms(records[0].timestamp)
         return folded, records
 
-    def is_behind(self, highwater: int | None, *, by: int) -> bool:
+    def is_behind(self, by: int) -> bool:
         """Whether more than so many records wait to be folded, as far as is known."""
-        known = [self.end.offset] if self.end is not None else []
-        if highwater is not None:
-            known.append(highwater)
-        return bool(known) and self.next + by < max(known)
+        return self.end is not None and self.next + by < self.end.offset
 
-    def see_end(self, end: LogEnd) -> None:
-        """Take note of the end of the log; at the end, everything appended before is folded."""
-        self.end = end
-        if self.next >= end.offset:
-            self.fresh_ms = max(self.fresh_ms, end.asked_ms)
+    def see_end(self, offset: int, told_ms: int) -> bool:
+        """Take note of the end of the log, as a fetch has told it. Whether that is news.
+
+        A fetch is sent after the one before has been answered, so the end it tells is at or beyond all
+        that was appended before that answer. At the end, everything appended before it is folded.
+        """
+        before_ms, self._told_ms = self._told_ms, told_ms
+        if before_ms is None or before_ms == told_ms:
+            return False
+        self._times_told += 1
+        self.end = LogEnd(offset, before_ms)
+        if self.next >= offset:
+            self.fresh_ms = max(self.fresh_ms, before_ms)
+        return True
+
+    @property
+    def log_is_shorter(self) -> bool:
+        """Whether the log ends before what is folded: it was made anew, or has lost records."""
+        return self.end is not None and self._times_told > _SURE and self.end.offset < self.next
 
     def prepare(self, now_ms: int, *, deltas_kept: int) -> Pending | None:
         """The checkpoint to write now: the one that failed, if any, else what has changed since."""

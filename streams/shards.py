@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from aiokafka.errors import KafkaError
@@ -23,7 +23,7 @@ from streams.metrics import WorkerMetrics
 from streams.outbox import Outgoing, Producer, deliver
 from streams.rekey import rekeyed
 from streams.settings import RedisSettings, WorkerSettings
-from streams.shard import LogEnd, Shard
+from streams.shard import Shard
 from streams.store import Store, Stored, StoreError
 from streams.transport import Batch
 
@@ -54,11 +54,8 @@ class Positions(Protocol):
     def topic_partitions(self, topic: str) -> int | None:
         """How many partitions a topic has."""
 
-    async def highwaters(self, *tps: TP) -> Mapping[TP, int]:
-        """The end offsets of partitions, asked for now."""
-
-    def known_end(self, tp: TP) -> int | None:
-        """The end offset of a partition as the last fetch told it."""
+    def log_end(self, tp: TP) -> tuple[int, int] | None:
+        """The end offset of a partition as the last fetch told it, and when (Unix ms)."""
 
 
 class Shards:
@@ -94,7 +91,7 @@ class Shards:
         self.folded_at = time.monotonic()
         """When a record was last folded (monotonic seconds)."""
         self.log_seen_at: float | None = None
-        """When Kafka last told the ends of the logs (monotonic seconds)."""
+        """When Kafka last told the end of a log (monotonic seconds)."""
         self.joined = False
         """Whether the consumer group has assigned anything yet, be it nothing."""
         self.fault: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
@@ -164,6 +161,7 @@ class Shards:
                 self.fault.set_result(error)
             raise
         shard.unacknowledged.append((shard.next, event.ack))
+        self._see_end(tp, shard)
         self.folded_at = time.monotonic()
         self.metrics.batch_seconds.labels(tp.topic).observe(self.folded_at - began)
         self._count(tp.topic, folded)
@@ -206,10 +204,6 @@ class Shards:
         """The shards that are loaded."""
         return list(self._shards.values())
 
-    def highwater(self, shard: Shard) -> int | None:
-        """The end of the shard's log as the last fetch told it."""
-        return self._consumer.known_end(TP(shard.topic, shard.partition))
-
     def fenced(self, shard: Shard) -> None:
         """Drop a shard that somebody else has written, and load it again if it is still ours."""
         tp = TP(shard.topic, shard.partition)
@@ -220,35 +214,46 @@ class Shards:
                 self._restore(tp)
 
     async def watch_log(self, every_s: float) -> None:
-        """Ask for the ends of the logs again and again: for lag, and to stay fresh when nothing comes."""
+        """Look at the ends of the logs again and again: for lag, and to stay fresh when nothing comes."""
         while True:
-            tps = list(self._shards)
-            if tps:
-                asked_ms = self._clock.now_ms()
-                try:
-                    ends = await self._consumer.highwaters(*tps)
-                    self.log_seen_at = time.monotonic()
-                    await self._see_ends(ends, asked_ms)
-                    await self.checkpoints.renew()
-                except (KafkaError, OSError) as error:
-                    log.warning("kafka.away", error=error)
+            for tp, shard in list(self._shards.items()):
+                self._see_end(tp, shard)
+                if shard.log_is_shorter:
+                    await self._leave_alone(tp, shard)
+                elif self._is_stuck(tp, shard):
+                    log.warning("partition.stuck", shard=shard.name, next=shard.next)
+                    await self._consumer.start_at(tp, shard.next)
+            await self.checkpoints.renew()
             await asyncio.sleep(every_s)
 
-    async def _see_ends(self, ends: Mapping[TP, int], asked_ms: int) -> None:
+    def _see_end(self, tp: TP, shard: Shard) -> None:
+        end = self._consumer.log_end(tp)
+        if end is not None and shard.see_end(end[0], self._shown_ms(end[1])):
+            self.log_seen_at = time.monotonic()
+
+    def _is_stuck(self, tp: TP, shard: Shard) -> bool:
+        """Whether records wait and none was folded for long: Faust drops a batch that arrives just as
+        it pauses a partition, and after the last records nothing else would bring it back.
+        """
         now = time.monotonic()
-        for at, offset in ends.items():
-            tp = TP(at.topic, at.partition)
-            shard = self._shards.get(tp)
-            if shard is None:
-                continue
-            shard.see_end(LogEnd(offset, asked_ms))
-            moved_to, since = self._moves.get(tp, (-1, now))
-            if shard.next >= offset or moved_to != shard.next:
-                self._moves[tp] = shard.next, now
-            elif now - since > _STUCK_S:  # Faust drops a batch that arrives as it pauses a partition
-                self._moves[tp] = shard.next, now
-                log.warning("partition.stuck", shard=shard.name, next=shard.next, end=offset)
-                await self._consumer.start_at(tp, shard.next)
+        moved_to, since = self._moves.get(tp, (-1, now))
+        if not shard.lag or moved_to != shard.next:
+            self._moves[tp] = shard.next, now
+            return False
+        if now - since > _STUCK_S:
+            self._moves[tp] = shard.next, now
+            return True
+        return False
+
+    async def _leave_alone(self, tp: TP, shard: Shard) -> None:
+        end = -1 if shard.end is None else shard.end.offset
+        why = (
+            f"the log ends at offset {end}, but the shard is true for offset {shard.next}: the topic was "
+            "made anew or has lost records. If that was meant, run `dealpulse rebuild`"
+        )
+        log.error("shard.left_alone", shard=shard.name, error=why)
+        self._shards.pop(tp).let_go()
+        self.left_alone[tp] = why
 
     # Loading.
 
@@ -332,13 +337,6 @@ class Shards:
             raise LeftAloneError(
                 f"the shard is in format {stored.format}, newer than this worker's {FORMAT}: "
                 "a newer worker shall own it; upgrade this one"
-            )
-        ends = await self._consumer.highwaters(tp)
-        end = next(iter(ends.values()), None)
-        if end is not None and stored.offset > end:
-            raise LeftAloneError(
-                f"the log ends at offset {end}, but the shard is true for offset {stored.offset}: the "
-                "topic was made anew or has lost records. If that was meant, run `dealpulse rebuild`"
             )
 
     def _freeze(self) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.integration.servers import Broker, RedisServer, kafka_is_required, running, why_no_kafka
+from tests.integration.servers import (
+    Broker,
+    RedisServer,
+    kafka_is_required,
+    remove_topics,
+    running,
+    why_no_kafka,
+)
 
 _numbers = itertools.count(1)
 
@@ -21,7 +28,7 @@ def _started(kind: str) -> Iterator[Broker]:
         yield broker
 
 
-@pytest.fixture(scope="session", params=["tansu", "kafka"])
+@pytest.fixture(scope="session", params=["tansu", pytest.param("kafka", marks=pytest.mark.kafka)])
 def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """A running broker; each test that asks for it runs on Tansu and on Apache Kafka."""
     yield from _started(request.param)
@@ -31,6 +38,13 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def kafka() -> Iterator[Broker]:
     """A running Apache Kafka, for tests of what Tansu does not do."""
     yield from _started("kafka")
+
+
+@pytest.fixture
+def empty_broker(broker: Broker) -> Broker:
+    """The broker without any topic: for tests that use the topics of entities."""
+    remove_topics(broker)
+    return broker
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,13 @@ import base64
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from kafka.admin import KafkaAdminClient
 
 from dealpulse.child import ChildError, free_port
 from dealpulse.embedded import RedisServer, Server, Tansu, cluster_id
@@ -134,6 +137,24 @@ def fetch_jars() -> None:
     if not JARS.exists():
         fresh.rename(JARS)
     shutil.rmtree(fresh, ignore_errors=True)
+
+
+def remove_topics(broker: Broker) -> None:
+    """Delete every topic and wait until they are gone."""
+    if isinstance(broker, Tansu):  # a new one is there sooner than its topics are gone
+        broker.kill()
+        broker.start()
+        return
+    admin = KafkaAdminClient(bootstrap_servers=broker.brokers)
+    try:
+        deadline = time.monotonic() + 30
+        while names := [name for name in admin.list_topics() if not name.startswith("__")]:
+            admin.delete_topics(names, raise_errors=False)
+            if time.monotonic() > deadline:
+                raise ChildError(f"kafka still has topics after 30 s: {names}")
+            time.sleep(0.05)
+    finally:
+        admin.close()
 
 
 @contextmanager

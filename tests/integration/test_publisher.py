@@ -1,0 +1,203 @@
+"""The publisher libraries against a broker: everything arrives once, where its key belongs, or is named."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from events.aio import AsyncPublisher
+from events.canonical import encode
+from events.delivery import BufferFullError, DeliveryError, Receipt
+from events.errors import BadEventError, UnreachableError
+from events.keys import Partitioner, partition_of
+from events.publisher import Publisher
+from events.reader import read
+from events.settings import KafkaSettings
+from tests.integration.servers import Broker, running
+
+AT = datetime(2026, 11, 23, 1, 30, tzinfo=UTC)
+TOPIC = "crm.opportunity"
+
+
+@pytest.fixture(scope="module")
+def brokers(broker: Broker) -> str:
+    create_topic(broker.brokers)
+    return broker.brokers
+
+
+@pytest.fixture
+def mortal() -> Iterator[Broker]:
+    """A broker of one's own, to be killed."""
+    with running("tansu") as broker:
+        create_topic(broker.brokers)
+        yield broker
+        broker.resume()
+
+
+def create_topic(brokers: str) -> None:
+    with closing(KafkaAdminClient(bootstrap_servers=brokers)) as admin:
+        try:
+            admin.create_topics([NewTopic(name=TOPIC, num_partitions=4, replication_factor=1)])
+        except TopicAlreadyExistsError:
+            pass
+
+
+def stored(brokers: str, receipts: list[Receipt]) -> list[Any]:
+    """The records at these places, each with its partition, and those that follow them."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for receipt in receipts:
+        first[receipt.partition] = min(receipt.offset, first.get(receipt.partition, receipt.offset))
+        last[receipt.partition] = max(receipt.offset, last.get(receipt.partition, receipt.offset))
+    found = []
+    with closing(KafkaConsumer(bootstrap_servers=brokers, auto_offset_reset="earliest")) as consumer:
+        for partition, offset in first.items():
+            place = TopicPartition(TOPIC, partition)
+            consumer.assign([place])
+            consumer.seek(place, offset)
+            at = -1
+            while at < last[partition]:
+                for records in consumer.poll(timeout_ms=10_000).values():
+                    found += records
+                    at = max(at, records[-1].offset)
+    return found
+
+
+@pytest.mark.parametrize("partitioner", ["murmur2", "crc32"])
+def test_every_event_arrives_once_under_its_subject_and_where_that_belongs(
+    brokers: str, unique: str, partitioner: Partitioner
+) -> None:
+    settings = KafkaSettings(brokers=brokers, partitioner=partitioner)
+    with Publisher(f"/crm/{unique}", settings) as crm:
+        sent = [crm.opportunity(f"{unique}-{i}", time=AT, stage="Proposal", amount=i) for i in range(300)]
+    receipts = [each.wait(0) for each in sent]
+    partitions = 1 + max(receipt.partition for receipt in receipts)
+
+    records = [record for record in stored(brokers, receipts) if unique.encode() in record.key]
+
+    assert sorted(record.key for record in records) == sorted(each.record.key for each in sent)
+    assert {receipt.partition for receipt in receipts} == set(range(partitions))
+    for record in records:
+        assert record.partition == partition_of(record.key, partitions, partitioner)
+        assert [*record.headers] == [("content-type", b"application/cloudevents+json")]
+        assert read(record.value, TOPIC).subject.encode() == record.key
+
+
+def test_with_asyncio_too(broker: Broker, brokers: str, unique: str) -> None:
+    async def publish() -> list[Receipt]:
+        async with AsyncPublisher(
+            f"/crm/{unique}", brokers, buffer_events=50, idempotent=broker.name != "tansu"
+        ) as crm:
+            one = await crm.opportunity(f"{unique}-x", time=AT, stage="Proposal")
+            many = await asyncio.gather(
+                *(crm.opportunity(f"{unique}-{i}", time=AT, stage="Won") for i in range(300))
+            )
+            crm.opportunity(f"{unique}-y", time=AT, stage="Lost")  # nobody awaits it: closing does
+        return [one, *many]
+
+    receipts = asyncio.run(publish())
+    records = [record for record in stored(brokers, receipts) if unique.encode() in record.key]
+
+    wanted = {f"{unique}-{i}".encode() for i in [*range(300), "x"]}
+    assert wanted <= {record.key for record in records}
+    assert len(records) in (301, 302)  # the last one may lie behind the receipts
+    for record in records:
+        assert record.partition == partition_of(record.key, 4, "murmur2")
+
+
+def test_an_event_read_elsewhere_can_be_published_as_it_stands(brokers: str, unique: str) -> None:
+    with Publisher("/import", brokers) as publisher:
+        delivery = publisher.opportunity(unique, time=AT, stage="Proposal", source="/crm/acme", id="7")
+        again = publisher.publish(read(delivery.record.value))
+
+    assert again.record.value == encode(delivery.record.event)
+    assert (again.record.event.source, again.record.event.id) == ("/crm/acme", "7")
+
+
+def test_a_bad_event_is_refused_before_anything_is_sent(brokers: str, unique: str) -> None:
+    with Publisher("/crm", brokers) as crm:
+        before = crm.opportunity(unique, time=AT).wait(10)
+        with pytest.raises(BadEventError):
+            crm.opportunity(unique, time=AT, amount="a lot")
+        after = crm.opportunity(unique, time=AT, stage="Won").wait(10)
+
+    assert (after.partition, after.offset) == (before.partition, before.offset + 1)
+
+
+def test_a_topic_that_does_not_exist_is_told_with_what_to_do(kafka: Broker) -> None:
+    with (
+        pytest.raises(DeliveryError, match="dealpulse topics ensure") as caught,
+        Publisher("/crm", kafka.brokers, delivery_timeout_s=2) as crm,
+    ):
+        crm.fx_rate("EUR", "ZWG", AT.date(), 1, time=AT, id="7")
+
+    assert (caught.value.type, caught.value.subject) == ("dealpulse.fx_rate.changed", "EUR/ZWG/2026-11-23")
+
+
+def test_no_broker_is_told_with_its_address() -> None:
+    with pytest.raises(UnreachableError, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
+        Publisher("/crm", "127.0.0.1:1", delivery_timeout_s=2)
+
+
+def test_no_broker_is_told_with_its_address_with_asyncio_too() -> None:
+    async def publish() -> None:
+        async with AsyncPublisher("/crm", "127.0.0.1:1"):
+            pass
+
+    with pytest.raises(UnreachableError, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
+        asyncio.run(publish())
+
+
+def test_what_a_hung_broker_did_not_take_is_named_and_a_full_buffer_raises(mortal: Broker) -> None:
+    told: list[DeliveryError] = []
+    crm = Publisher(
+        "/crm", mortal.brokers, buffer_events=3, when_full="raise", delivery_timeout_s=3, on_error=told.append
+    )
+    crm.opportunity("before", time=AT).wait(10)
+    mortal.pause()  # kafka-python leaves sockets of refused connections open: a dead one would leak here
+
+    lost = [crm.opportunity(f"lost-{i}", time=AT, id=f"id-{i}") for i in range(3)]
+    with pytest.raises(BufferFullError, match="3 events wait for Kafka"):
+        crm.opportunity("too-much", time=AT)
+    with pytest.raises(DeliveryError, match="'lost-0'"):
+        lost[0].wait(30)
+    with pytest.raises(DeliveryError) as caught:
+        crm.close()
+
+    errors = [caught.value, *caught.value.others]
+    assert sorted(error.id for error in errors) == ["id-1", "id-2"]  # the caller has been told of id-0
+    assert sorted(error.id for error in told) == ["id-0", "id-1", "id-2"]
+    assert "Send it again: the same id makes it the same event" in str(caught.value)
+    assert "1 more events" in str(caught.value)
+
+
+def test_a_full_buffer_blocks_until_there_is_room(brokers: str, unique: str) -> None:
+    with Publisher("/crm", brokers, buffer_events=2, linger_ms=50) as crm:
+        sent = [crm.opportunity(f"{unique}-{i}", time=AT) for i in range(20)]
+        assert sum(not each.done for each in sent) <= 2
+
+
+def test_with_asyncio_what_a_dead_broker_did_not_take_is_named(mortal: Broker) -> None:
+    async def publish() -> None:
+        async with AsyncPublisher(
+            "/crm", mortal.brokers, buffer_events=2, when_full="raise", delivery_timeout_s=3, idempotent=False
+        ) as crm:
+            await crm.opportunity("before", time=AT)
+            mortal.kill()
+            lost = crm.opportunity("lost-0", time=AT, id="id-0")
+            crm.opportunity("lost-1", time=AT, id="id-1")
+            with pytest.raises(BufferFullError):
+                crm.opportunity("too-much", time=AT)
+            with pytest.raises(DeliveryError, match="'lost-0'"):
+                await lost
+
+    with pytest.raises(DeliveryError, match="'lost-1'") as caught:
+        asyncio.run(publish())
+
+    assert caught.value.others == ()
