@@ -61,6 +61,8 @@ def explain(
     figure exactly. Raises UsageError for a reading, dimension or part that there is not.
     """
     kpi = find_kpi(question.kpi)
+    if kpi.rows:
+        raise UsageError(f"{kpi.name} is read from other figures: explain the KPI it is about")
     labels = dict(where or {})
     names = tuple(name for name in labels if not kpi.partition or name != kpi.partition.name)
     question = Question(

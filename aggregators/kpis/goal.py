@@ -120,6 +120,7 @@ def _in_unit(ask: Ask, reading: Reading, goal: Goal) -> Number | None:
 
 
 def _no_records(_: Ask, __: Span) -> Iterator[Contribution]:
+    """What target events with a `value` state; the records are those of the KPI itself."""
     return iter(())
 
 
