@@ -105,7 +105,7 @@ def _adapters(adapters: Mapping[str, Adapter]) -> Iterator[Check]:
             yield Check(
                 f"adapter {name}",
                 "failed",
-                f"{adapter.kind} without a secret: the gateway refuses its requests",
+                f"{adapter.kind} without a secret: the gateway does not start",
                 f"give {variable} or {variable}_FILE",
             )
         elif isinstance(adapter, TopicSettings) and not adapter.topics:

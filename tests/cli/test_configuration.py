@@ -1,11 +1,17 @@
 """The configuration: layers, origins, secrets, and what its errors say."""
 
+import contextlib
+import json
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dealpulse.config import Configuration, load
+from dealpulse.config import Configuration, all_keys, load
+from dealpulse.keys import Key
 from events.errors import ConfigurationError
 
 
@@ -231,3 +237,50 @@ def test_kafkas_own_spelling_with_dots_is_understood(tmp_path: Path) -> None:
     settings = read('[kafka]\nsecurity.protocol = "SSL"\nssl.cafile = "ca.pem"', tmp_path).settings
 
     assert (settings.kafka.security_protocol, settings.kafka.ssl_cafile) == ("SSL", "ca.pem")
+
+
+def as_text(value: object) -> str:
+    if isinstance(value, list | dict):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+DEFAULTS = {key: value for key, value, _ in read().effective()}
+VARIABLES = [key for key in all_keys() if key.variable and DEFAULTS.get(key.dotted) is not None]
+
+
+@pytest.mark.parametrize("key", VARIABLES, ids=lambda key: key.variable)
+def test_every_key_can_be_given_as_its_variable(key: Key) -> None:
+    assert key.variable is not None
+    secret = "a-secret" if key.secret and key.dotted != "redis.url" else None
+
+    configuration = load(
+        environ={key.variable: secret or as_text(DEFAULTS[key.dotted])}, folder=Path("/nonexistent")
+    )
+
+    value, origin = next(
+        (value, origin) for name, value, origin in configuration.effective() if name == key.dotted
+    )
+    assert origin == key.variable
+    assert value == ("****" if secret else DEFAULTS[key.dotted])
+
+
+@given(st.dictionaries(st.sampled_from(["kafka", "redis", "company", "x"]), st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8,
+)))  # fmt: skip
+def test_no_file_escapes_with_another_error(document: dict[str, object]) -> None:
+    def toml(value: object) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(toml, value)) + "]"
+        return json.dumps("none" if value is None else value)
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "dealpulse.toml"
+        file.write_bytes(
+            "\n".join(f"{key} = {toml(value)}" for key, value in document.items()).encode(errors="replace")
+        )
+        with contextlib.suppress(ConfigurationError):
+            load(file, environ={})
