@@ -153,23 +153,24 @@ class ImportMapping(_Spec):
         return self
 
 
-def load_mapping(path: Path, *, source: str | None = None) -> ImportMapping:
-    """The mapping in a file; `source` replaces the one it names. Raises ConfigurationError."""
+def load_mapping(path: Path, *, source: str | None = None, zone: str | None = None) -> ImportMapping:
+    """The mapping in a file; `source` and `zone` replace what it names. Raises ConfigurationError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"mapping {path} cannot be read: {error}") from error
-    return parse_mapping(text, str(path), source=source)
+    return parse_mapping(text, str(path), source=source, zone=zone)
 
 
-def parse_mapping(text: str, name: str, *, source: str | None = None) -> ImportMapping:
+def parse_mapping(
+    text: str, name: str, *, source: str | None = None, zone: str | None = None
+) -> ImportMapping:
     """The mapping that a TOML text is. Raises ConfigurationError, which calls the text `name`."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"mapping {name} is no TOML: {error}") from error
-    if source is not None:
-        document["source"] = source
+    document |= {key: given for key, given in (("source", source), ("zone", zone)) if given is not None}
     try:
         return ImportMapping.model_validate(document)
     except ValidationError as error:

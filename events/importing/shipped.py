@@ -15,9 +15,9 @@ SHIPPED = MappingProxyType(
 """Name -> what it reads."""
 
 
-def shipped_mapping(name: str, *, source: str | None = None) -> ImportMapping:
-    """The mapping of a known export; `source` replaces the one it names. Raises KeyError."""
+def shipped_mapping(name: str, *, source: str | None = None, zone: str | None = None) -> ImportMapping:
+    """The mapping of a known export; `source` and `zone` replace what it names. Raises KeyError."""
     if name not in SHIPPED:
         raise KeyError(name)
     text = files(__package__).joinpath("mappings", f"{name}.toml").read_text(encoding="utf-8")
-    return parse_mapping(text, f"{name} (shipped)", source=source)
+    return parse_mapping(text, f"{name} (shipped)", source=source, zone=zone)

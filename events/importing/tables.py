@@ -130,9 +130,7 @@ class _Records:
         self._lines, self._layout = lines, layout
         self._pending: deque[tuple[int, str]] = deque()
         # Bytes that are no text are kept as surrogates, and refused with their own record.
-        self._text = io.TextIOWrapper(
-            cast("IO[bytes]", lines), encoding=layout.encoding, errors="surrogateescape", newline=""
-        )
+        self._text = io.TextIOWrapper(lines, encoding=layout.encoding, errors="surrogateescape", newline="")
         self._numbered = enumerate(self._text, start=1)
 
     def __iter__(self) -> Iterator[tuple[int, str, Sequence[str] | str]]:
