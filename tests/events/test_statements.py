@@ -191,7 +191,7 @@ def test_the_methods_take_the_fields_of_the_models(entity: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "allowed"), [("events.publisher", "kafka"), ("events.aio", "kafka"), ("events.statements", "")]
+    ("module", "allowed"), [("events.publisher", "kafka"), ("events.aio", ""), ("events.statements", "")]
 )
 def test_publishing_loads_neither_faust_nor_redis_nor_numpy(module: str, allowed: str) -> None:
     heavy = [
