@@ -279,6 +279,40 @@ class Company:
         found: Derived = kept[1]
         return found
 
+    def events(self) -> Iterator[Event]:
+        """Every event that stands, in no order."""
+        for kind in self._entities.values():
+            for entity in kind.values():
+                yield from entity.events
+
+    def pending(self) -> list[Pending]:
+        """What sources have to tell again (events.md, "Resync"), by subject and source.
+
+        An entity is pending until a newer full statement about it; `*` until the same source completes it.
+        """
+        found: list[Pending] = []
+        for resync in self.all("resync"):
+            newest = {event.source: event for event in resync.events if event.verb == "required"}
+            for source, required in sorted(newest.items()):
+                if resync.id == "*":
+                    settled = (
+                        event
+                        for event in resync.events
+                        if event.verb == "completed" and event.source == source
+                    )
+                else:
+                    settled = (
+                        event
+                        for kind in self._entities
+                        for entity in [self.find(kind, resync.id)]
+                        if entity
+                        for event in entity.statements
+                        if event.complete
+                    )
+                if all(order_key(event) < order_key(required) for event in settled):
+                    found.append(Pending(resync.id, source, required.time_ms))
+        return found
+
     def find(self, kind: str, entity_id: str) -> Entity | None:
         """The entity of that id, dead or alive; None if nothing was ever said of it."""
         if kind == "opportunity" and self.tabled is not None:
