@@ -2,7 +2,7 @@
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregators.answer import answer
@@ -34,7 +34,6 @@ WINDOWS = st.sampled_from(["all", "fiscal_quarter", "month", "week", "trailing_9
 
 
 @given(MEANINGS, histories(), INSTANTS, SPLITS, st.randoms())
-@settings(max_examples=150)
 def test_answers_do_not_depend_on_order_or_repetition(
     meaning: Meaning, events: list[Event], as_of: int, by: tuple[str, ...], random: Random
 ) -> None:
@@ -48,7 +47,6 @@ def test_answers_do_not_depend_on_order_or_repetition(
 
 
 @given(MEANINGS, histories(), INSTANTS, SPLITS, WINDOWS)
-@settings(max_examples=150)
 def test_the_groups_of_a_split_add_up_to_the_company(
     meaning: Meaning, events: list[Event], as_of: int, by: tuple[str, ...], window: str
 ) -> None:
@@ -66,7 +64,6 @@ def test_the_groups_of_a_split_add_up_to_the_company(
 
 
 @given(MEANINGS, histories(), INSTANTS)
-@settings(max_examples=150)
 def test_start_plus_in_minus_out_is_end_for_open_deals(
     meaning: Meaning, events: list[Event], as_of: int
 ) -> None:
@@ -94,7 +91,6 @@ def test_start_plus_in_minus_out_is_end_for_open_deals(
 
 
 @given(MEANINGS, histories(), INSTANTS, INSTANTS)
-@settings(max_examples=100)
 def test_what_happens_later_does_not_change_an_earlier_as_of(
     meaning: Meaning, events: list[Event], first: int, second: int
 ) -> None:
@@ -135,7 +131,6 @@ def test_what_happens_later_does_not_change_an_earlier_as_of(
 
 
 @given(MEANINGS, histories(), INSTANTS)
-@settings(max_examples=60)
 def test_durations_of_open_deals_grow_with_the_clock_alone(
     meaning: Meaning, events: list[Event], as_of: int
 ) -> None:
