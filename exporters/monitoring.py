@@ -1,6 +1,6 @@
 """Writes everything below `monitoring/` that Prometheus, Alertmanager and Grafana read, and docs/metrics.md.
 
-    python -m exporters.monitoring [--check] [--zone Asia/Taipei] [--grafana URL] [--runbooks URL]
+    python -m exporters.monitoring [--check] [--zone Asia/Taipei] [--currency TWD] …
 
 A development command: it needs pyyaml and grafana-foundation-sdk. `--check` writes nothing and
 exits with 1 if a committed file is not what would be written.
@@ -14,12 +14,17 @@ from typing import Any, Final
 
 import yaml
 
-from exporters import alertmanager, prometheus, rules
+from exporters import alertmanager, grafana, prometheus, rules
+from exporters.alert_cases import case_files
+from exporters.dashboards.boards import board_files
+from exporters.dashboards.render import Setting
 from exporters.rules import Links
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ZONE: Final = "Asia/Taipei"
-"""The zone of the built-in example company; office hours in alertmanager.yml are local to it."""
+"""Zone and currency are those of examples/dealpulse.toml, which docker-compose.yml runs with."""
+CURRENCY: Final = "TWD"
+EXPORTER: Final = "http://localhost:8402"
 
 _HEADER: Final = "# Written by python -m exporters.monitoring: change the Python, not this file.\n"
 
@@ -43,9 +48,15 @@ def yaml_text(document: Mapping[str, Any]) -> str:
     return _HEADER + yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
-def files(*, zone: str = ZONE, links: Links = Links()) -> dict[str, str]:  # noqa: B008 - a frozen value
+def files(
+    *,
+    zone: str = ZONE,
+    currency: str = CURRENCY,
+    links: Links = Links(),  # noqa: B008 - a frozen value
+    exporter: str = EXPORTER,
+) -> dict[str, str]:
     """Path below the repository's root -> text of every generated file."""
-    from exporters.alert_cases import case_files
+    setting = Setting(zone=zone, currency=currency, exporter=exporter)
 
     written = {
         "monitoring/prometheus/prometheus.yml": yaml_text(prometheus.configuration()),
@@ -54,6 +65,10 @@ def files(*, zone: str = ZONE, links: Links = Links()) -> dict[str, str]:  # noq
         "monitoring/alertmanager/alertmanager.yml": yaml_text(alertmanager.configuration(zone=zone)),
         "monitoring/alertmanager/templates/dealpulse.tmpl": alertmanager.TEMPLATES,
     }
+    for name, document in grafana.provisioning().items():
+        written[f"monitoring/grafana/provisioning/{name}"] = yaml_text(document)
+    for name, text in board_files(setting):
+        written[f"monitoring/grafana/dashboards/{name}"] = text
     for name, document in case_files(links).items():
         written[f"monitoring/prometheus/tests/{name}.yml"] = yaml_text(document)
     return written
@@ -69,6 +84,7 @@ def outdated(written: Mapping[str, str], root: Path) -> list[str]:
     for folder, pattern in (
         ("monitoring/prometheus", "**/*.yml"),
         ("monitoring/grafana", "**/*.json"),
+        ("monitoring/grafana", "**/*.yml"),
     ):
         present = {str(path.relative_to(root)) for path in (root / folder).glob(pattern)}
         found += sorted(present - set(written))
@@ -81,11 +97,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is not current")
     parser.add_argument("--root", type=Path, default=ROOT, help="the folder that holds monitoring/")
     parser.add_argument("--zone", default=ZONE, help="time zone of office hours (default: %(default)s)")
+    parser.add_argument("--currency", default=CURRENCY, help="reporting currency (default: %(default)s)")
+    parser.add_argument("--exporter", default=EXPORTER, help="address of the exporter in links of boards")
     parser.add_argument("--grafana", default=Links().grafana, help="address of Grafana in alerts")
     parser.add_argument("--runbooks", default=Links().runbooks, help="address of the runbooks in alerts")
     chosen = parser.parse_args(arguments)
     links = Links(grafana=chosen.grafana.rstrip("/"), runbooks=chosen.runbooks.rstrip("/"))
-    written = files(zone=chosen.zone, links=links)
+    written = files(
+        zone=chosen.zone,
+        currency=chosen.currency,
+        links=links,
+        exporter=chosen.exporter.rstrip("/"),
+    )
     stale = outdated(written, chosen.root)
     if chosen.check:
         for path in stale:

@@ -11,7 +11,7 @@ class WrongSelectorError(DealpulseError):
 def select(name: str, *more: str, **labels: str) -> str:
     """A selector of a family: `select("dealpulse_win_ratio", reading="cohort", window="trailing_12m")`.
 
-    `more` are further matchers as PromQL writes them. Raises UnknownFamilyError and WrongSelectorError.
+    `more` are further matchers as PromQL writes them; a value may be a variable of a board (`$window`). Raises UnknownFamilyError and WrongSelectorError.
 
     >>> select("dealpulse_pace_ratio", window="quarter_to_date")
     'dealpulse_pace_ratio{window="quarter_to_date"}'
@@ -19,7 +19,8 @@ def select(name: str, *more: str, **labels: str) -> str:
     found = family(name)
     for label, value in labels.items():
         allowed = found.values(label)
-        if label not in found.labels or (allowed and value not in allowed):
+        variable = value.startswith("$")
+        if label not in found.labels or (allowed and value not in allowed and not variable):
             raise WrongSelectorError(f'{name} has no {label}="{value}": see exporters/names.py')
     matchers = [*(f'{label}="{value}"' for label, value in labels.items()), *more]
     return f"{name}{{{','.join(matchers)}}}" if matchers else name
