@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from exporters import alertmanager, grafana, prometheus, rules
+from exporters import alertmanager, grafana, metrics_page, prometheus, rules
 from exporters.alert_cases import case_files
 from exporters.dashboards.boards import board_files
 from exporters.dashboards.render import Setting
@@ -64,6 +64,7 @@ def files(
         "monitoring/prometheus/rules/alerts.yml": yaml_text(rules.alerting_rules(links)),
         "monitoring/alertmanager/alertmanager.yml": yaml_text(alertmanager.configuration(zone=zone)),
         "monitoring/alertmanager/templates/dealpulse.tmpl": alertmanager.TEMPLATES,
+        "docs/metrics.md": metrics_page.page(),
     }
     for name, document in grafana.provisioning().items():
         written[f"monitoring/grafana/provisioning/{name}"] = yaml_text(document)
