@@ -151,6 +151,12 @@ def all_keys() -> list[Key]:
     return sorted(keys_of(_schema()), key=lambda key: _section_order().index(key.path[0]))
 
 
+def all_adapters() -> list[Schema]:
+    """The form of each kind of adapter, for the documentation."""
+    entry = _schema().fields["adapters"].entries
+    return entry.variants if entry is not None else []
+
+
 def mask_address(address: str) -> str:
     """An address without its password.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import groupby
 
-from dealpulse.config import DEFAULT_FILE, OTHER_VARIABLES, Settings, all_keys
+from dealpulse.config import DEFAULT_FILE, OTHER_VARIABLES, Settings, all_adapters, all_keys
 from dealpulse.keys import Key
 
 _INTRODUCTION = f"""# Configuration
@@ -56,8 +56,24 @@ def _about(section: str) -> str:
 
 def _row(key: Key, defaults: Mapping[str, object]) -> str:
     name = ".".join(key.path[1:]).replace(".[]", "[]")
-    cells = [f"`{name}`", key.allowed, _default(key, defaults), key.description]
+    cells = [f"`{name}`", key.allowed, _default(key, defaults), _meaning(key)]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _meaning(key: Key) -> str:
+    """What the key means; for one that only some kinds of adapter have, with these kinds."""
+    if key.path[0] != "adapters":
+        return key.description
+    if key.path[-1] == "kind":
+        return "Whose shape it sends; decides which of the other keys there are."
+    variants = {
+        variant.fields["kind"].allowed: variant.fields
+        for variant in all_adapters()
+        if "kind" in variant.fields
+    }
+    having = [kind for kind, fields in variants.items() if key.path[2] in fields]
+    only = f" ({', '.join(having)})" if len(having) < len(variants) else ""
+    return f"{key.description}{only}".strip()
 
 
 def _default(key: Key, defaults: Mapping[str, object]) -> str:
