@@ -229,7 +229,8 @@ class Gateway:
         response = web.Response(
             body=body, headers={hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         )
-        response.enable_compression()
+        if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower():
+            response.enable_compression(web.ContentCoding.gzip)
         return response
 
     async def _healthz(self, _request: web.Request) -> web.Response:

@@ -50,7 +50,12 @@ async def _serve(config: GatewayConfig, clock: Clock, meter: Meter, listening: C
     gateway = Gateway(
         settings=config.gateway,
         hooks=hooks(config.adapters, zone=config.zone),
-        sink=Sink(config.kafka, clock, answer_within=config.gateway.answer_within),
+        sink=Sink(
+            config.kafka,
+            clock,
+            answer_within=config.gateway.answer_within,
+            idempotence=config.gateway.idempotence,
+        ),
         meter=meter,
         clock=clock,
     )
@@ -81,11 +86,12 @@ async def listen(gateway: Gateway) -> web.AppRunner:
         auto_decompress=False,
         keepalive_timeout=75,
         handle_signals=False,
+        shutdown_timeout=1.0,
     )
     await runner.setup()
     host, port = host_and_port(gateway.settings.listen)
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1.0, backlog=1024).start()
+        await web.TCPSite(runner, host, port, backlog=1024).start()
     except OSError as error:
         await runner.cleanup()
         raise UsageError(

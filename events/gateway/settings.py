@@ -27,6 +27,11 @@ class GatewaySettings(BaseModel, frozen=True, extra="forbid"):
         10.0, gt=0, description="A request must have arrived within it, else 408."
     )
     retry_after: Duration = Field(5.0, ge=1, description="What a 503 asks the sender to wait.")
+    idempotence: bool = Field(
+        True,
+        description="Whether Kafka itself drops the repeats of a retry. False for brokers that give out no producer "
+        "ids, as the embedded one; the ids of events make repeats harmless anyway.",
+    )
     close_within: Duration = Field(15.0, gt=0, description="Time to finish what is in flight after SIGTERM.")
 
     @field_validator("public_url")

@@ -11,6 +11,7 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     RecordTooLargeError,
     TopicAuthorizationFailedError,
+    UnknownError,
     UnknownTopicOrPartitionError,
 )
 
@@ -26,6 +27,7 @@ from ..topics import MAX_VALUE_BYTES
 _LOG = get_logger("gateway")
 _LONGEST_PAUSE_S = 5.0
 _LINGER_MS = 0
+_NO_PRODUCER_IDS = "if this broker gives out no producer ids, set gateway.idempotence = false"
 # Key, headers and the frame of the batch come on top of the value.
 _MAX_REQUEST_BYTES = MAX_VALUE_BYTES + 65_536
 
@@ -48,8 +50,11 @@ class Sink:
     once instead of queueing more.
     """
 
-    def __init__(self, kafka: KafkaSettings, clock: Clock, *, answer_within: float) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, clock: Clock, *, answer_within: float, idempotence: bool = True
+    ) -> None:
         self._kafka, self._clock, self._answer_within = kafka, clock, answer_within
+        self._idempotence = idempotence
         self._producer: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._unacknowledged = 0
@@ -163,7 +168,10 @@ class Sink:
                 await producer.start()
             except (KafkaError, OSError) as error:
                 await _stop(producer, within=1.0)
-                _LOG.warning("kafka.unreachable", brokers=self._kafka.brokers, error=_reason(error))
+                hint = _NO_PRODUCER_IDS if self._idempotence and isinstance(error, UnknownError) else None
+                _LOG.warning(
+                    "kafka.unreachable", brokers=self._kafka.brokers, error=_reason(error), hint=hint
+                )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
             except BaseException:
@@ -179,7 +187,7 @@ class Sink:
             **self._kafka.aiokafka(),
             client_id="dealpulse-gateway",
             acks="all",
-            enable_idempotence=True,
+            enable_idempotence=self._idempotence,
             linger_ms=_LINGER_MS,
             max_request_size=_MAX_REQUEST_BYTES,
             request_timeout_ms=max(1_000, round(self._answer_within * 1000)),
