@@ -136,23 +136,23 @@ def _either(nodes: list[Mapping[str, Any]]) -> Mapping[str, Any]:
     return {"anyOf": nodes} | described | same
 
 
-def keys_of(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[Key]:
-    """Every key under a node, in the order of the models."""
+def keys_of(schema: Schema, path: tuple[str, ...] = (), described: str = "") -> Iterator[Key]:
+    """Every key under a node, in the order of the models. Entries of a table are described by the table."""
     for name, child in schema.fields.items():
-        yield from _at(child, (*path, name))
+        yield from _at(child, (*path, name), "")
     if schema.entries is not None:
-        yield from _at(schema.entries, (*path, "<name>"))
+        yield from _at(schema.entries, (*path, "<name>"), described)
 
 
-def _at(schema: Schema, path: tuple[str, ...]) -> Iterator[Key]:
+def _at(schema: Schema, path: tuple[str, ...], described: str) -> Iterator[Key]:
+    description = str(schema.node.get("description", described))
     if schema.is_table:
-        yield from keys_of(schema, path)
+        yield from keys_of(schema, path, description)
         return
     items = schema.items
     if items is not None and items.is_table:
         yield from keys_of(items, (*path, "[]"))
         return
-    description = str(schema.node.get("description", ""))
     yield Key(path, schema.allowed, schema.node.get("default"), description, secret=schema.secret)
 
 
