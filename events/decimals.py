@@ -11,6 +11,7 @@ MAX_MINOR: Final = 10**13
 MAX_DECIMALS: Final = 100
 """Digits behind the point beyond which a decimal is refused: no system means them."""
 
+_SIMPLE = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100})?")
 _SHAPE = re.compile(r"-?[0-9]{1,255}(\.[0-9]{1,255})?([eE][+-]?[0-9]{1,4})?")
 
 
@@ -19,6 +20,9 @@ def decimal_of(value: Any) -> Decimal:
 
     A float is taken as the shortest text that means it, which is what JSON writes.
     """
+    if isinstance(value, str) and _SIMPLE.fullmatch(value):
+        digits = value.rstrip("0").rstrip(".") if "." in value else value
+        return Decimal(digits) if digits.strip("-0") else Decimal(0)
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise ValueError('expected a number or a decimal text such as "12500.10"')  # noqa: TRY004 - for readers
     text = value if isinstance(value, str) else repr(value) if isinstance(value, float) else None

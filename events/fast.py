@@ -15,9 +15,20 @@ from msgspec import UNSET, UnsetType
 from .currencies import EXPONENTS
 from .decimals import MAX_DECIMALS, MAX_MINOR
 from .fields import has_control
-from .instants import day_number
-from .instants import time_ns as plain_time_ns
+from .lookups import day, time_ns
 from .topics import MAX_VALUE_BYTES
+
+__all__ = [
+    "REFUSED",
+    "Data",
+    "Number",
+    "OpportunityChanged",
+    "amount_e5",
+    "day",
+    "decode",
+    "share_e6",
+    "time_ns",
+]
 
 REFUSED: Final = (ValueError, KeyError, TypeError, ArithmeticError, RecursionError)
 """What the functions here raise where the canonical reader shall judge. msgspec's errors are ValueErrors."""
@@ -100,57 +111,6 @@ def decode(value: bytes) -> OpportunityChanged:
     if event.recordedtime is not None:
         time_ns(event.recordedtime)
     return event
-
-
-class _Midnights(dict[str, int]):
-    """`2026-11-23` -> ns since 2000 of its midnight in UTC, remembered."""
-
-    def __missing__(self, text: str) -> int:
-        ns = day_number(text) * 86_400_000_000_000
-        if len(self) < 100_000:
-            self[text] = ns
-        return ns
-
-
-class _Days(dict[str, int]):
-    """`2026-11-23` -> days since 2000, remembered."""
-
-    def __missing__(self, text: str) -> int:
-        day = day_number(text)
-        if len(self) < 100_000:
-            self[text] = day
-        return day
-
-
-class _Tails(dict[str, int]):
-    """`:00.125+08:00` (seconds, fraction, offset) -> ns to add, remembered while there are few."""
-
-    def __missing__(self, text: str) -> int:
-        # The plain reader reads it, on a day that no offset leads out of the years allowed.
-        ns = plain_time_ns(f"2000-01-01T00:00{text}")
-        if len(self) < 50_000 and len(text) < 20:
-            self[text] = ns
-        return ns
-
-
-_MIDNIGHTS = _Midnights()
-_TAILS = _Tails()
-_MINUTES = {
-    f"{t}{h:02d}:{m:02d}": (h * 60 + m) * 60_000_000_000 for t in "Tt" for h in range(24) for m in range(60)
-}
-_FIRST_SAFE: Final = plain_time_ns("1970-01-02T00:00:00Z")
-_LAST_SAFE: Final = plain_time_ns("2099-12-31T00:00:00Z")
-
-day = _Days().__getitem__
-"""`2026-11-23` -> days since 2000-01-01. Raises ValueError."""
-
-
-def time_ns(text: str) -> int:
-    """RFC 3339 with offset -> ns since 2000-01-01 UTC, by three look-ups. Raises ValueError, KeyError."""
-    ns = _MIDNIGHTS[text[:10]] + _MINUTES[text[10:16]] + _TAILS[text[16:]]
-    if _FIRST_SAFE <= ns < _LAST_SAFE:
-        return ns
-    return plain_time_ns(text)
 
 
 _LIMIT_E5: Final[dict[str | None, int]] = {

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, PlainValidator, StrictBool, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from . import lookups
 from .currencies import EXPONENTS
-from .decimals import decimal_of
-from .instants import day_of, time_ns
+from .decimals import MAX_DECIMALS, decimal_of
+from .instants import DAY_ZERO, day_of, time_ns
 
 Read = TypeVar("Read")
 
@@ -19,6 +20,8 @@ MAX_RATE: Final = Decimal(10) ** 15
 MIN_RATE: Final = Decimal(10) ** -15
 MAX_RATE_DECIMALS: Final = 30
 
+_MILLIONTH: Final = Decimal("0.000001")
+_WIDE: Final = Context(prec=2 * MAX_DECIMALS, rounding=ROUND_HALF_EVEN)
 _DECIMAL_TEXT = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 _NOT_IN_ATTRIBUTES = re.compile(
     "[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef"
@@ -70,6 +73,20 @@ def _text_of(read: Callable[[str], Read], expected: str) -> Callable[[Any], Read
     return validate
 
 
+def _instant_ns(text: str) -> int:
+    try:
+        return lookups.time_ns(text)
+    except (ValueError, KeyError):
+        return time_ns(text)  # which says what is wrong
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromordinal(lookups.day(text) + DAY_ZERO)
+    except ValueError:
+        return day_of(text)
+
+
 def _known_currency(code: str) -> str:
     if code not in EXPONENTS:
         raise ValueError(f"{code[:20]!r} is no currency of ISO 4217: expected a code such as TWD")
@@ -86,7 +103,9 @@ def _decimal(value: Any) -> Decimal:
 def _share(value: Any) -> Decimal:
     if not 0 <= (found := _decimal(value)) <= 1:
         raise refusal("expected a number from 0 to 1")
-    return decimal_of(round(found, 6))  # the fold keeps millionths, half to even
+    if found == (rounded := found.quantize(_MILLIONTH, context=_WIDE)):
+        return found
+    return decimal_of(rounded)  # the fold keeps millionths, half to even
 
 
 def _rate(value: Any) -> Decimal:
@@ -146,21 +165,21 @@ AnyText = Annotated[str, StringConstraints(strict=True), AfterValidator(_encodab
 
 Instant = Annotated[
     int,
-    PlainValidator(_text_of(time_ns, "an RFC 3339 instant with offset, as text")),
+    PlainValidator(_text_of(_instant_ns, "an RFC 3339 instant with offset, as text")),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """Read as ns since 2000-01-01 UTC."""
 InstantMs = Annotated[
     int,
     PlainValidator(
-        _text_of(lambda text: time_ns(text) // 1_000_000, "an RFC 3339 instant with offset, as text")
+        _text_of(lambda text: _instant_ns(text) // 1_000_000, "an RFC 3339 instant with offset, as text")
     ),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """Read as ms since 2000-01-01 UTC, rounded down."""
 Day = Annotated[
     date,
-    PlainValidator(_text_of(day_of, "a date, YYYY-MM-DD, as text")),
+    PlainValidator(_text_of(_day, "a date, YYYY-MM-DD, as text")),
     WithJsonSchema({"type": "string", "format": "date"}),
 ]
 Currency = Annotated[
