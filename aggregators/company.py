@@ -106,7 +106,12 @@ class Entity:
     @cached_property
     def events(self) -> tuple[Event, ...]:
         """Every event about it, oldest first."""
-        return tuple(sorted(self._by_event.values(), key=order_key))
+        # No two have the same source and id any more, so the bytes of their data decide nothing.
+        return tuple(
+            sorted(
+                self._by_event.values(), key=lambda each: (each.time_ns, each.sequence, each.source, each.id)
+            )
+        )
 
     @cached_property
     def statements(self) -> tuple[Event, ...]:

@@ -1,0 +1,48 @@
+"""Both roads give the same rows, over invented companies of every zone, calendar and attribution."""
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from aggregators.answer import answer as exact_answer
+from aggregators.company import Company
+from aggregators.kpis import find_kpi
+from aggregators.meaning import Meaning
+from aggregators.question import Question
+from aggregators.state import partition_state
+from aggregators.tables.answer import FAST
+from aggregators.tables.answer import answer as fast_answer
+from aggregators.tables.deals import DealTable
+from events.canonical import encode
+from events.event import Event
+from tests.aggregators.histories import INSTANTS, MEANINGS, histories
+
+KPIS = sorted({kpi for kpi, _ in FAST})
+WINDOWS = ["day", "week", "month", "fiscal_quarter", "fiscal_year", "trailing_90d", "trailing_12m", "all"]
+
+
+def tables(meaning: Meaning, events: list[Event]) -> DealTable:
+    """What a worker makes of the events, and an exporter of its changes."""
+    state = partition_state("crm.opportunity", 0, 1, "murmur2", meaning)
+    state.fold([event.subject.encode() for event in events], [encode(event) for event in events])
+    change = state.take_change()
+    assert change is not None
+    table = DealTable()
+    table.apply("crm.opportunity/0", [change.facts])
+    return table
+
+
+@given(MEANINGS, histories(), INSTANTS, st.data())
+def test_the_fast_road_answers_like_the_exact_one(
+    meaning: Meaning, events: list[Event], as_of: int, data: st.DataObject
+) -> None:
+    deals = [event for event in events if event.entity == "opportunity"]
+    assume(deals)
+    around = Company.from_events(meaning, [event for event in events if event.entity != "opportunity"])
+    whole, table = Company.from_events(meaning, events), tables(meaning, deals)
+    window, periods = data.draw(st.sampled_from(WINDOWS)), data.draw(st.integers(1, 3))
+    attribution = data.draw(st.sampled_from([None, "current"]))
+    for kpi in KPIS:
+        dimensions = st.lists(st.sampled_from(find_kpi(kpi).dimensions), max_size=2, unique=True)
+        by = tuple(data.draw(dimensions, label=kpi))
+        question = Question(kpi, as_of, window, by, periods, attribution)
+        assert fast_answer(table, around, question) == exact_answer(whole, question)
