@@ -15,7 +15,7 @@ from aggregators.explain_text import explanation_text
 from aggregators.kpis import find_kpi
 from aggregators.meaning import Meaning
 from aggregators.render import Renderer
-from aggregators.request import questions
+from aggregators.request import as_of_ms, questions
 from aggregators.state import fingerprint
 from aggregators.tables.answer import is_fast
 from events.clock import Clock
@@ -31,6 +31,7 @@ from exporters.metrics import EngineMetrics, KpiMetrics
 from exporters.names import KPI_FAMILIES
 from exporters.settings import AlertSettings, ExporterSettings
 from exporters.snapshot import Snapshot
+from exporters.windows import asked_window
 from streams.follower import Follower, ShardState
 from streams.settings import RedisSettings
 
@@ -124,6 +125,10 @@ class Exporter:
         now_ms = self._clock.now_ms()
         where = tuple(part for part in str(asked.pop("where", "")).split(",") if part)
         asked = {"kpi": None, "entity": None, **asked}
+        if asked.get("window"):
+            as_of = asked.get("as_of")
+            instant = now_ms if as_of is None else as_of_ms(as_of, self._calendar)
+            asked["window"] = asked_window(asked["window"], self._calendar, self._calendar.day(instant))
         await self._read_statements()
         return await self._on_engine(
             lambda: explained(self._evaluator.company, now_ms=now_ms, where=where, **asked)

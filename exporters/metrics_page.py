@@ -55,7 +55,7 @@ def _lines() -> Iterator[str]:
     yield _INTRO
     for number, title in _TITLES.items():
         yield f"## {title}\n"
-        yield "| metric | also per rep | labels | window | means | since definition |"
+        yield "| metric | also per rep | labels | window | means | definition |"
         yield "|---|---|---|---|---|---|"
         families = [one for one in KPI_FAMILIES.values() if one.number == number]
         yield from (_kpi_row(one) for one in families if not one.name.startswith("dealpulse_rep_"))

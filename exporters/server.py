@@ -12,6 +12,7 @@ from events.errors import DealpulseError, UsageError
 from events.listen import host_and_port
 from exporters.exporter import Check, Exporter
 from exporters.exposition import OPENMETRICS, TEXT, compressed, negotiate
+from exporters.runbooks import runbook
 
 LANDING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>dealpulse</title>
 <style>body{font:16px system-ui;margin:3rem auto;max-width:40rem}code{background:#eee;padding:.1em .3em}</style>
@@ -63,6 +64,7 @@ def application(exporter: Exporter) -> web.Application:
     app.router.add_get("/api/kpi", routes.kpi)
     app.router.add_get("/api/explain", routes.explain)
     app.router.add_get("/explain", routes.explain_text)
+    app.router.add_get("/runbooks/{alert}", routes.runbook)
     app.router.add_get("/healthz", routes.healthz)
     app.router.add_get("/readyz", routes.readyz)
     return app
@@ -102,6 +104,13 @@ class Routes:
     async def explain_text(self, request: web.Request) -> web.Response:
         """The same as a page to read."""
         return web.Response(text=await self._exporter.explain_text(_asked(request, EXPLAIN_PARAMETERS)))
+
+    async def runbook(self, request: web.Request) -> web.Response:
+        """The page that an alert links to, as Markdown."""
+        page = await asyncio.to_thread(runbook, request.match_info["alert"])
+        if page is None:
+            raise web.HTTPNotFound
+        return web.Response(text=page, content_type="text/markdown")
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """Whether the process turns; no server is asked."""
