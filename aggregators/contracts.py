@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Literal
 
 from aggregators.accounts import Accounts
@@ -82,7 +83,7 @@ class Stretch:
         return self.first <= day and (self.last is None or day <= self.last)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contract:
     """One contract as agreed, and how it ended. No trial: a trial is in no KPI.
 
@@ -123,12 +124,12 @@ class Contract:
         stops = [day for day in (self.cancelled_on, self.replaced_on) if day is not None]
         return min(stops, default=None)
 
-    @property
+    @cached_property
     def term(self) -> Fraction | None:
         """The agreed term in months (F24); None without an end."""
         return None if self.end_on is None else term_months(self.start_on, self.end_on)
 
-    @property
+    @cached_property
     def recurring_total(self) -> Fraction | None:
         """The recurring value of the whole agreed term in minor units; None without an end."""
         if self.term is None:
@@ -142,7 +143,7 @@ class Contract:
         recurring = self.recurring_total
         return None if recurring is None else recurring + self.one_time_minor
 
-    @property
+    @cached_property
     def annual_micro(self) -> int | None:
         """The annual value in 10^-6 minor units, one-time fees left out.
 
@@ -157,7 +158,7 @@ class Contract:
         times = {"term": None, "year": 1, "month": 12}[self.per]
         return None if times is None else self.recurring_minor * times * MICRO
 
-    @property
+    @cached_property
     def in_force(self) -> Stretch | None:
         """The days in force: from the start to the end, a cancellation or a replacement; None: no day."""
         if self.stopped_on is not None and self.stopped_on <= self.start_on:
@@ -258,10 +259,14 @@ def _start_on(company: Company, entity: Entity) -> date:
 
 def _months_of_days(first: date, last: date) -> Fraction:
     """The days from `first` to `last`, both inside, each as its share of its calendar month."""
-    months, day = Fraction(0), first
-    while day <= last:
-        length = monthrange(day.year, day.month)[1]
-        until = min(last, day.replace(day=length))
-        months += Fraction((until - day).days + 1, length)
-        day = until + DAY
-    return months
+    if last < first:
+        return Fraction(0)
+    between = (last.year - first.year) * 12 + last.month - first.month - 1
+    if between < 0:
+        return Fraction((last - first).days + 1, monthrange(first.year, first.month)[1])
+    begun = monthrange(first.year, first.month)[1]
+    return (
+        Fraction(begun - first.day + 1, begun)
+        + between
+        + Fraction(last.day, monthrange(last.year, last.month)[1])
+    )

@@ -48,7 +48,7 @@ def annual_minor(ask: Ask, contract: Contract, rate_on: date) -> Number | None:
     """A contract's annual value in minor units of the reporting currency; None if it has no price."""
     annual = contract.annual_micro
     converted = None if annual is None else ask.rates.convert(annual, contract.currency, rate_on)
-    return None if converted is None else Fraction(converted) / MICRO
+    return None if converted is None else Fraction(converted, MICRO)
 
 
 def _booked(ask: Ask, customers: Customers, window: Span) -> list[Contract]:

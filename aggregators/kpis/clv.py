@@ -12,6 +12,7 @@ from aggregators.customers import Customers
 from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text
 from aggregators.kpis import churn
 from aggregators.kpis.acv import NO_PRICE, annual_minor
+from aggregators.question import Number
 
 REVENUE, CHURN = "annual value in force / active customers", "churned / customers twelve months ago"
 
@@ -75,14 +76,13 @@ def _per_customer(ask: Ask, value_micro: Callable[[Contract], int | None]) -> It
             values = [_converted(ask, contract, value_micro(contract)) for contract in held[kind]]
             priced = [value for value in values if value is not None]
             note = NO_PRICE if len(priced) < len(values) else ""
-            counted = int(bool(priced))
-            yield Contribution(customers.record(customer.id), by, sum(priced), counted, counted, None, note)
+            value, counted = Fraction(sum(priced), MICRO), int(bool(priced))
+            yield Contribution(customers.record(customer.id), by, value, counted, counted, None, note)
 
 
-def _converted(ask: Ask, contract: Contract, micro: int | None) -> Fraction | None:
-    """Minor units of the reporting currency at the rate of the as-of day, for both ends (F28)."""
-    converted = None if micro is None else ask.rates.convert(micro, contract.currency, ask.as_of_on)
-    return None if converted is None else Fraction(converted) / MICRO
+def _converted(ask: Ask, contract: Contract, micro: int | None) -> Number | None:
+    """10^-6 minor units of the reporting currency, at the rate of the as-of day (F28)."""
+    return None if micro is None else ask.rates.convert(micro, contract.currency, ask.as_of_on)
 
 
 CLV = Kpi(

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.contracts import DAY
+from aggregators.contracts import DAY, MICRO
 from aggregators.customers import Customer, Customers
 from aggregators.kpi import Contribution, Kpi, Reading, Text
-from aggregators.kpis.acv import NO_PRICE, annual_minor
+from aggregators.kpis.acv import NO_PRICE
+from aggregators.question import Number
 
 
 def logo(ask: Ask, window: Span) -> Iterator[Contribution]:
@@ -66,16 +67,18 @@ def revenue(ask: Ask, one: Started) -> tuple[Fraction, Fraction, str]:
 
     A customer kept only by the grace has none. The note says if a contract has no price.
     """
-    start, end = Fraction(0), Fraction(0)
+    start: Number = 0
+    end: Number = 0
     note = ""
     for contract in one.customer.contracts:
         at_start, at_end = contract.in_force_on(one.start_on), contract.in_force_on(one.end_on)
         if at_start or at_end:
-            annual = annual_minor(ask, contract, one.end_on)
-            note = NO_PRICE if annual is None else note
-            start += (annual or 0) if at_start else 0
-            end += (annual or 0) if at_end else 0
-    return start, end, note
+            annual = contract.annual_micro
+            value = None if annual is None else ask.rates.convert(annual, contract.currency, one.end_on)
+            note = NO_PRICE if value is None else note
+            start += (value or 0) if at_start else 0
+            end += (value or 0) if at_end else 0
+    return Fraction(start, MICRO), Fraction(end, MICRO), note
 
 
 CUSTOMER_RETENTION = Kpi(

@@ -1,5 +1,6 @@
 """What a contract is worth, by hand."""
 
+from calendar import monthrange
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
@@ -192,3 +193,14 @@ def test_a_finished_contract_has_accrued_exactly_its_value(
     contract = agreed(str(start), str(start + timedelta(days=days)), recurring)
 
     assert contract.accrued_micro(start + timedelta(days=days + later)) == recurring * MICRO
+
+
+@given(DAYS, st.integers(0, 2000))
+def test_without_an_end_the_days_add_up_to_what_has_accrued(start: date, days: int) -> None:
+    monthly = agreed(str(start), None, 27720, per="month")
+    by_day = sum(
+        Fraction(27720, monthrange(day.year, day.month)[1])
+        for day in (start + timedelta(days=number) for number in range(days + 1))
+    )
+
+    assert monthly.accrued_micro(start + timedelta(days=days)) == round(by_day * MICRO)
