@@ -129,6 +129,8 @@ class Employee:
                 day = self.hired_on or date.min
             if day is None:
                 day = self._company.calendar.day(event.time_ms)
+                # Said again before the first day at work, it takes the place of what was said first.
+                day = max(day, self.hired_on or day) if first_holds else day
             values[day] = (value, event.source) if field == "manager_id" else value
         return Dated(values)
 

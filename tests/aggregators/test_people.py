@@ -135,3 +135,12 @@ def test_a_manager_is_known_by_an_alias_too() -> None:
         told("employee", "boss", "2026-01-01", aliases=("/hr:m-7",)),
     )
     assert found.manager("ann", day("2026-02-01")) == "boss"
+
+
+def test_a_team_corrected_before_the_first_day_at_work_holds_from_that_day() -> None:
+    found = people(
+        hr("2026-01-01", hired_on="2026-03-01", team="North"),
+        hr("2026-02-01", team="South"),
+    )
+    assert found.team("ann", day("2026-02-28")) is None
+    assert found.team("ann", day("2026-03-01")) == "South"
