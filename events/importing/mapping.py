@@ -122,6 +122,9 @@ class ImportMapping(_Spec):
     full: bool = Field(
         False, description="true: an export of everything, which settles an open resync of its source."
     )
+    formats: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Name -> ways to write a date or an instant, tried in order."
+    )
     values: dict[str, dict[str, str | bool | int]] = Field(default_factory=dict)
     lookups: dict[str, Lookup] = Field(default_factory=dict)
     files: tuple[FileSpec, ...] = Field(min_length=1)

@@ -7,7 +7,7 @@ same events with the same ids, so an import may be repeated, or taken up again a
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,9 +80,25 @@ class Import:
             names = ", ".join(file.path for file in mapping.files)
             raise UsageError(f"{path} holds none of the files that the mapping names: {names}")
         self._tables = [(spec, Table(source, spec.layout)) for spec, source in self._files]
-        self.summaries = [_summary(spec, table) for spec, table in self._tables]
+        looked_up = [
+            frozenset(
+                column
+                for lookup in mapping.lookups.values()
+                if lookup.file == spec.path
+                for column in (lookup.key, lookup.value)
+            )
+            for spec, _ in self._tables
+        ]
+        self.summaries = [
+            _summary(spec, table, columns)
+            for (spec, table), columns in zip(self._tables, looked_up, strict=True)
+        ]
         evaluator = Evaluator(
-            lookups=self._lookups(), values=mapping.values, nulls=frozenset(mapping.nulls), zone=mapping.zone
+            lookups=self._lookups(),
+            values=mapping.values,
+            formats=mapping.formats,
+            nulls=frozenset(mapping.nulls),
+            zone=mapping.zone,
         )
         self._translator = Translator(mapping.source, evaluator)
         self._topics: set[str] = set()
@@ -148,7 +164,9 @@ class Import:
 
     def _lookups(self) -> dict[str, dict[str, str]]:
         tables = {spec.path: table for spec, table in self._tables}
-        evaluator = Evaluator(lookups={}, values={}, nulls=frozenset(self.mapping.nulls), zone="UTC")
+        evaluator = Evaluator(
+            lookups={}, values={}, formats={}, nulls=frozenset(self.mapping.nulls), zone="UTC"
+        )
         found: dict[str, dict[str, str]] = {}
         for name, lookup in self.mapping.lookups.items():
             table = tables.get(lookup.file)
@@ -277,8 +295,8 @@ def _found(path: Path, mapping: ImportMapping) -> Iterator[tuple[FileSpec, Sourc
             yield spec, Source(each)
 
 
-def _summary(spec: FileSpec, table: Table) -> FileSummary:
-    read, columns = spec.read_columns(), table.columns
+def _summary(spec: FileSpec, table: Table, looked_up: frozenset[str]) -> FileSummary:
+    read, columns = spec.read_columns() | looked_up, table.columns
     missing = sorted(read - set(columns))
     for column in missing:
         if column not in spec.may_miss:
@@ -289,11 +307,3 @@ def _summary(spec: FileSpec, table: Table) -> FileSummary:
         columns_not_mapped=tuple(column for column in columns if column not in read),
         columns_missing=tuple(missing),
     )
-
-
-def columns_looked_up(mapping: ImportMapping) -> Mapping[str, frozenset[str]]:
-    """File -> columns that lookups read in it."""
-    found: dict[str, frozenset[str]] = {}
-    for lookup in mapping.lookups.values():
-        found[lookup.file] = found.get(lookup.file, frozenset()) | {lookup.key, lookup.value}
-    return found

@@ -31,7 +31,7 @@ ABSENT: Final = _Absent()
 """Not stated: the field is left out of the event."""
 
 _PLACE = re.compile(r"\{([^{}]+)\}")
-_READINGS = ("date", "instant", "number", "integer", "boolean", "list", "period")
+_READINGS = ("date", "instant", "number", "percent", "integer", "boolean", "list", "period")
 
 
 class _Spec(BaseModel):
@@ -49,7 +49,7 @@ class Period(_Spec):
     """The fiscal period that a date lies in, as targets name it."""
 
     of: Literal["month", "quarter", "year"] = "quarter"
-    date: str = Field("%Y-%m-%d", description="How the cell writes the date.")
+    date: str | tuple[str, ...] = Field("%Y-%m-%d", description="How the cell writes the date.")
     start_month: int = Field(1, ge=1, le=12, description="First month of the fiscal year.")
     named_by: Literal["start", "end"] = "end"
     plus_days: int = Field(0, description="Days added first, where periods are dated by their eve.")
@@ -77,6 +77,12 @@ class Value(_Spec):
     constant: str | bool | int | float | None = None
     null: bool = Field(False, description="true: the field is stated as null, unknown.")
     first_of: tuple["Value", ...] = Field((), description="The first of these that is not empty.")
+    parts: dict[str, "Value"] = Field(
+        default_factory=dict, description="Places of the template that are values themselves."
+    )
+
+    after: str | None = Field(None, description="Only the text behind the last one of these.")
+    starts_with: str | None = Field(None, description="Empty unless the text begins so.")
 
     lookup: str | None = Field(None, description="A [lookups.…] to find the cell in.")
     values: str | dict[str, str | bool | int] | None = Field(
@@ -86,14 +92,18 @@ class Value(_Spec):
         "keep", description="What becomes of a cell that is in neither the values nor the lookup."
     )
 
-    date: str | tuple[str, ...] | None = Field(None, description="strptime format(s) of a date, or 'iso'.")
+    date: str | tuple[str, ...] | None = Field(
+        None, description="strptime format(s) of a date, 'iso', or a name in [formats]."
+    )
     instant: str | tuple[str, ...] | None = Field(
-        None, description="strptime format(s) of an instant, or 'iso', 'epoch_ms', 'epoch_s'."
+        None,
+        description="strptime format(s) of an instant, 'iso', 'epoch_ms', 'epoch_s', or a name in [formats].",
     )
     zone: str | None = Field(None, description="Zone of instants without offset; default: the mapping's.")
     at: str | None = Field(None, pattern=r"^\d\d:\d\d$", description="Time of day of an instant from a date.")
     plus_months: PlusMonths | None = None
     number: bool | Number = False
+    percent: bool = Field(False, description="A number of percent, as a share: 75 is 0.75.")
     integer: bool = False
     boolean: bool | Truth = False
     list_: bool = Field(False, alias="list", description="A list with this one member.")
@@ -126,21 +136,25 @@ class Value(_Spec):
     def columns(self) -> frozenset[str]:
         """Every column that it reads."""
         found = {self.column} if self.column else set()
-        found |= set(_PLACE.findall(self.template or ""))
+        found |= set(_PLACE.findall(self.template or "")) - self.parts.keys()
         found |= {self.plus_months.column} if self.plus_months else set()
-        return frozenset(found).union(*(each.columns for each in self.first_of))
+        return frozenset(found).union(*(each.columns for each in self._inner))
 
     @cached_property
     def lookups(self) -> frozenset[str]:
         """Every lookup that it uses."""
         own = {self.lookup} if self.lookup else set()
-        return frozenset(own).union(*(each.lookups for each in self.first_of))
+        return frozenset(own).union(*(each.lookups for each in self._inner))
 
     @cached_property
     def value_maps(self) -> frozenset[str]:
         """Every named table of values that it uses."""
         own = {self.values} if isinstance(self.values, str) else set()
-        return frozenset(own).union(*(each.value_maps for each in self.first_of))
+        return frozenset(own).union(*(each.value_maps for each in self._inner))
+
+    @property
+    def _inner(self) -> tuple["Value", ...]:
+        return (*self.first_of, *self.parts.values())
 
 
 class Evaluator:
@@ -151,10 +165,12 @@ class Evaluator:
         *,
         lookups: Mapping[str, Mapping[str, str]],
         values: Mapping[str, Mapping[str, str | bool | int]],
+        formats: Mapping[str, tuple[str, ...]],
         nulls: frozenset[str],
         zone: str,
     ) -> None:
         self._lookups, self._values, self._nulls = lookups, values, nulls
+        self._named = formats
         self._zone = zone_of(zone)
 
     def is_empty(self, cell: str) -> bool:
@@ -184,18 +200,28 @@ class Evaluator:
             cell = cells.get(value.column, "")
             return ABSENT if cell in self._nulls else cell
         if value.template is not None:
-            parts = {name: cells.get(name, "") for name in _PLACE.findall(value.template)}
-            if any(part in self._nulls for part in parts.values()):
-                return ABSENT
-            return _PLACE.sub(lambda place: parts[place[1]], value.template)
+            return self._filled(value, value.template, cells)
         for each in value.first_of:
             found = self.evaluate(each, cells)
             if found is not ABSENT:
                 return found
         return ABSENT
 
+    def _filled(self, value: Value, template: str, cells: Cells) -> Any:
+        parts: dict[str, str] = {}
+        for name in _PLACE.findall(template):
+            part = self.evaluate(value.parts[name], cells) if name in value.parts else cells.get(name, "")
+            if part is ABSENT or part is None or part in self._nulls:
+                return ABSENT
+            parts[name] = str(part)
+        return _PLACE.sub(lambda place: parts[place[1]], template)
+
     def _mapped(self, value: Value, text: str) -> Any:
         known = True
+        if value.after is not None:
+            text = text.rpartition(value.after)[2]
+        if value.starts_with is not None and not text.startswith(value.starts_with):
+            return ABSENT
         if value.lookup is not None:
             table = self._lookups[value.lookup]
             known = text in table
@@ -218,6 +244,8 @@ class Evaluator:
             return self._instant(value, text)
         if value.number:
             return number_text(text, value.number if isinstance(value.number, Number) else Number())
+        if value.percent:
+            return str(Decimal(number_text(text, Number())) / 100)
         if value.integer:
             try:
                 return int(text)
@@ -232,12 +260,15 @@ class Evaluator:
         if value.list_:
             return [text]
         if value.period is not None:
-            return period_name(_parsed(text, (value.period.date,)).date(), value.period)
+            return period_name(_parsed(text, self._formats(value.period.date)).date(), value.period)
         return text
+
+    def _formats(self, formats: str | tuple[str, ...]) -> tuple[str, ...]:
+        return self._named.get(formats, (formats,)) if isinstance(formats, str) else formats
 
     def _date(self, value: Value, text: str, cells: Cells) -> date:
         assert value.date is not None
-        found = _parsed(text, _formats(value.date)).date()
+        found = _parsed(text, self._formats(value.date)).date()
         if value.plus_months is None:
             return found
         months = cells.get(value.plus_months.column, "")
@@ -249,7 +280,7 @@ class Evaluator:
 
     def _instant(self, value: Value, text: str) -> str:
         assert value.instant is not None
-        found = _parsed(text, _formats(value.instant))
+        found = _parsed(text, self._formats(value.instant))
         if value.at is not None:
             found = datetime.combine(found.date(), time.fromisoformat(value.at))
         if found.tzinfo is None:
@@ -295,10 +326,6 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise ValueError(f"{name!r} is no IANA time zone such as 'Asia/Taipei'") from None
-
-
-def _formats(formats: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (formats,) if isinstance(formats, str) else formats
 
 
 def _parsed(text: str, formats: tuple[str, ...]) -> datetime:
