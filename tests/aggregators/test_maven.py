@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -136,6 +136,6 @@ def test_the_teams_of_maven_against_its_raw_rows(company: Company) -> None:
 def test_win_rate_by_rep_takes_well_under_a_second(company: Company) -> None:
     answer(company, Question("win_rate", end_of("2017-11-30"), "all", ("rep",)))
     company.fold(maven.events()[0])
-    started = perf_counter()
+    started = process_time()
     answer(company, Question("win_rate", ms("2017-12-30"), "all", ("rep",)))
-    assert perf_counter() - started < 2
+    assert process_time() - started < 2
