@@ -46,8 +46,8 @@ def readiness(shards: Shards) -> list[Check]:
     """Whether each assigned partition is loaded, and the servers answered when last asked."""
     loaded = len(shards.live())
     alone = [f"{tp.topic}/{tp.partition}: {why}" for tp, why in sorted(shards.left_alone.items())]
-    seen = shards.log_seen_at
-    kafka_age_s = None if seen is None else time.monotonic() - seen
+    seen = shards.log_seen_at is not None
+    kafka_age_s = shards.log_age_s()
     return [
         Check(
             "shards",
@@ -59,8 +59,8 @@ def readiness(shards: Shards) -> list[Check]:
         Check("left_alone", not alone, "; ".join(alone) or "none"),
         Check(
             "kafka",
-            not loaded or (kafka_age_s is not None and kafka_age_s < 10),
-            "no answer yet" if kafka_age_s is None else f"answered {kafka_age_s:.0f} s ago",
+            not loaded or (seen and kafka_age_s < 10),
+            f"answered {kafka_age_s:.0f} s ago" if seen else "no answer yet",
         ),
         Check(
             "redis",

@@ -35,6 +35,7 @@ _RETRY_S: Final = 1.0
 _LEFT_ALONE_RETRY_S: Final = 10.0
 _STUCK_S: Final = 10.0
 """A partition with records left and none folded for so long is fetched anew."""
+_KAFKA_AWAY_S: Final = 8.0
 _SENDS_AT_ONCE: Final = 32
 """Deliveries of a shard under way (a batch each) beyond which folding waits."""
 _FREEZE_EVERY: Final = 50_000
@@ -88,6 +89,7 @@ class Shards:
         self._producer: Producer
         self._moves: dict[TP, tuple[int, float]] = {}
         self._frozen = 0
+        self._began = time.monotonic()
         self.folded_at = time.monotonic()
         """When a record was last folded (monotonic seconds)."""
         self.log_seen_at: float | None = None
@@ -223,8 +225,14 @@ class Shards:
                 elif self._is_stuck(tp, shard):
                     log.warning("partition.stuck", shard=shard.name, next=shard.next)
                     await self._consumer.start_at(tp, shard.next)
+            if self._shards and self.log_age_s() > _KAFKA_AWAY_S:
+                log.warning("kafka.away", since="fetches are not answered")
             await self.checkpoints.renew()
             await asyncio.sleep(every_s)
+
+    def log_age_s(self) -> float:
+        """Seconds since Kafka last told the end of a log, or since this worker began."""
+        return time.monotonic() - (self.log_seen_at or self._began)
 
     def _see_end(self, tp: TP, shard: Shard) -> None:
         end = self._consumer.log_end(tp)

@@ -14,7 +14,7 @@ from events.topics import REPORTED, TOPICS, config_of, dlq_of
 
 NEEDED: Final = (*TOPICS, *(dlq_of(topic) for topic in TOPICS), REPORTED)
 """Every topic that dealpulse reads or writes."""
-_CONNECT_S: Final = 10.0
+_CONNECT_S: Final = 4.0
 _EXISTS: Final = TopicAlreadyExistsError.errno
 
 

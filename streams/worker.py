@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -73,6 +74,9 @@ class _Worker:
 
     async def run(self) -> int:
         self._obey_signals()
+        # Kafka's clients say dozens of lines about a broker that is away; the worker says one.
+        for library in ("kafka", "aiokafka"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
         server = HealthServer(
             self.metrics.registry,
             alive=lambda: health(self.shards, stuck_after_s=self._config.worker.stuck_after),
