@@ -6,17 +6,16 @@ async with AsyncPublisher("/crm/acme", "kafka-1:9092") as crm:
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from .delivery import BufferFullError, DeliveryError, Receipt, why
 from .errors import UnreachableError
 from .event import Event
-from .keys import Partitioner, partition_of
+from .producer import start_producer
 from .settings import KafkaSettings
 from .statements import Record, Statements, record_of
-from .topics import MAX_DEAD_LETTER_BYTES
 
 
 class AsyncDelivery:
@@ -41,9 +40,6 @@ class AsyncPublisher(Statements[AsyncDelivery]):
     At most `buffer_events` are with Kafka's client; beyond that one waits for its turn when it is awaited,
     or raises BufferFullError, as `when_full` says. A bad event raises BadEventError before any await. What
     nobody awaits is on its way all the same, and `flush` and `close` tell whether it arrived.
-
-    `idempotent=False` is for brokers that give aiokafka no producer id (Tansu, in dealpulse's demo): a
-    retry may then store an event twice, which folds to the same.
     """
 
     def __init__(
@@ -56,7 +52,6 @@ class AsyncPublisher(Statements[AsyncDelivery]):
         delivery_timeout_s: float = 120.0,
         linger_ms: int = 5,
         compression: Literal["gzip", "lz4", "snappy", "zstd"] | None = None,
-        idempotent: bool = True,
         client_id: str = "dealpulse-publisher",
     ) -> None:
         self.source = source
@@ -66,7 +61,6 @@ class AsyncPublisher(Statements[AsyncDelivery]):
         self._buffer_events = buffer_events
         self._options: dict[str, Any] = {
             "client_id": client_id,
-            "enable_idempotence": idempotent,
             "linger_ms": linger_ms,
             "compression_type": compression,
             "request_timeout_ms": int(min(30.0, delivery_timeout_s / 2) * 1000),
@@ -77,25 +71,7 @@ class AsyncPublisher(Statements[AsyncDelivery]):
 
     async def start(self) -> None:
         """Connect. Raises UnreachableError."""
-        from aiokafka import AIOKafkaProducer
-        from aiokafka.errors import KafkaError
-
-        producer = AIOKafkaProducer(
-            **self._settings.aiokafka(),
-            **self._options,
-            acks="all",
-            partitioner=_by_key(self._settings.partitioner),
-            max_request_size=MAX_DEAD_LETTER_BYTES,
-        )
-        try:
-            await producer.start()
-        except (KafkaError, OSError) as error:
-            await producer.stop()
-            raise UnreachableError(
-                f"Kafka at {self._settings.brokers} does not answer: {why(error)}. Is it running, and are "
-                "the address and the login right?"
-            ) from error
-        self._producer = producer
+        self._producer = await start_producer(self._settings, **self._options)
 
     def publish(self, said: Mapping[str, Any] | Event, *, topic: str | None = None) -> AsyncDelivery:
         """Send a CloudEvents document or an event. A resync needs its topic.
@@ -164,12 +140,3 @@ class AsyncPublisher(Statements[AsyncDelivery]):
         self._pending.discard(delivery)
         if delivery.error() is not None:
             self._failed.append(delivery)
-
-
-def _by_key(kind: Partitioner) -> Callable[[bytes, list[int], list[int]], int]:
-    """What aiokafka asks: the key's place among all partitions of the topic."""
-
-    def place(key: bytes, partitions: list[int], _available: list[int]) -> int:
-        return sorted(partitions)[partition_of(key, len(partitions), kind)]
-
-    return place

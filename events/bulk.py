@@ -6,16 +6,14 @@ failure matters: everything may be sent again.
 """
 
 import asyncio
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 from .delivery import why
 from .errors import UnreachableError
 from .headers import CONTENT_TYPE
-from .keys import Partitioner, partition_of
+from .producer import start_producer
 from .settings import KafkaSettings
-from .topics import MAX_DEAD_LETTER_BYTES
 
 _ON_THE_WAY = 20_000
 
@@ -45,26 +43,7 @@ class Bulk:
         self._settled = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        from aiokafka import AIOKafkaProducer
-        from aiokafka.errors import KafkaError
-
-        producer = AIOKafkaProducer(
-            **self._settings.aiokafka(),
-            **self._options,
-            enable_idempotence=True,
-            acks="all",
-            partitioner=_by_key(self._settings.partitioner),
-            max_request_size=MAX_DEAD_LETTER_BYTES,
-        )
-        try:
-            await producer.start()
-        except (KafkaError, OSError) as error:
-            await producer.stop()
-            raise UnreachableError(
-                f"Kafka at {self._settings.brokers} does not answer: {why(error)}. Is it running, and are "
-                "the address and the login right?"
-            ) from error
-        self._producer = producer
+        self._producer = await start_producer(self._settings, **self._options)
         return self
 
     async def __aexit__(
@@ -127,17 +106,3 @@ class Bulk:
             f"Kafka at {self._settings.brokers} did not take everything: {reason}. Run it again when Kafka is "
             "back: the ids are the same, so nothing counts twice"
         )
-
-
-def _by_key(kind: Partitioner) -> Callable[[bytes | None, list[int], list[int]], int]:
-    """What aiokafka asks: the key's place among all partitions; records without one take turns."""
-    turn = 0
-
-    def place(key: bytes | None, partitions: list[int], _available: list[int]) -> int:
-        nonlocal turn
-        if key is None:
-            turn += 1
-            return partitions[turn % len(partitions)]
-        return sorted(partitions)[partition_of(key, len(partitions), kind)]
-
-    return place

@@ -20,6 +20,7 @@ MODULES = (
     "log",
     "lookups",
     "models",
+    "producer",
     "publisher",
     "reader",
     "settings",
