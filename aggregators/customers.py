@@ -121,7 +121,7 @@ class Customers:
 
     def by_contract(self, contract: Contract) -> tuple[str, ...]:
         """The labels of a contract: its own owner's at signature, else its account owner's (F32)."""
-        rep = contract.owner_id or self.owner(contract.account_id, contract.signed_on)
+        rep = contract.owner_id or self.owner(contract.account_id, self._end_ms(contract.signed_on))
         return self._labels(rep, contract.signed_on, contract.account_id, contract.kind)
 
     def by_customer(self, customer_id: str, on: date, *, kind: str | None = None) -> tuple[str, ...]:
@@ -132,15 +132,15 @@ class Customers:
         alone = self._alone.get(customer_id)
         if alone is not None:
             return self._labels(alone.owner_id, on, None, kind)
-        return self._labels(self.owner(customer_id, on), on, customer_id, kind)
+        return self._labels(self.owner(customer_id, self._end_ms(on)), on, customer_id, kind)
 
     def record(self, customer_id: str) -> str:
         """What `explain` lists for a customer: its account, or the contract that has none."""
         alone = self._alone.get(customer_id)
         return f"account/{customer_id}" if alone is None else alone.record
 
-    def owner(self, account_id: str | None, on: date) -> str | None:
-        """The owner of an account at the end of a day, or at the as-of instant if that is earlier.
+    def owner(self, account_id: str | None, instant_ms: int) -> str | None:
+        """The owner of an account at an instant, or at the as-of instant if that is earlier.
 
         The first owner ever stated (by then) holds before it, too, as with opportunities (F21):
         accounts are often told of later than the contracts they have long had.
@@ -148,12 +148,14 @@ class Customers:
         account = self._ask.accounts.find(account_id)
         if account is None:
             return None
-        instant_ms = min(self._ask.calendar.end_ms(on), self._ask.as_of_ms)
-        stated = account.stated_at("owner_id", instant_ms)
+        stated = account.stated_at("owner_id", min(instant_ms, self._ask.as_of_ms))
         if stated is None:
             told = account.history("owner_id")
             stated = told[0] if told and told[0].event.time_ms <= self._ask.as_of_ms else None
         return stated and self._ask.people.resolve(stated.value, stated.event.source)
+
+    def _end_ms(self, on: date) -> int:
+        return self._ask.calendar.end_ms(on)
 
     def _labels(self, rep: str | None, on: date, account_id: str | None, kind: str | None) -> tuple[str, ...]:
         account = self._ask.accounts.find(account_id)

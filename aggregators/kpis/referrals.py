@@ -65,18 +65,16 @@ def referrals(ask: Ask) -> Iterator[Referral]:
         referrer = ask.accounts.customer(deal.referred_by)
         referred = ask.accounts.customer(deal.account_id)
         pair = (referrer, referred or deal.record)
-        created_on = deal.created_on
-        if created_on is None or referrer == referred or pair in seen:
+        if deal.created_at is None or deal.created_on is None or referrer == referred or pair in seen:
             continue
         customer = customers.of(deal.account_id)
-        if customer is not None and customer.was_active_by(created_on):
+        if customer is not None and customer.was_active_by(deal.created_on):
             continue
         seen.add(pair)
         source = None if deal.referred_by == UNKNOWN else customers.of(deal.referred_by)
-        owner = None if deal.referred_by == UNKNOWN else customers.owner(deal.referred_by, created_on)
-        yield Referral(
-            deal, created_on, source is not None and source.active_on(created_on), owner or deal.creator
-        )
+        owner = None if deal.referred_by == UNKNOWN else customers.owner(deal.referred_by, deal.created_at)
+        by_customer = source is not None and source.active_on(deal.created_on)
+        yield Referral(deal, deal.created_on, by_customer, owner or deal.creator)
 
 
 REFERRALS = Kpi(
