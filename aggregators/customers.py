@@ -139,17 +139,18 @@ class Customers:
         alone = self._alone.get(customer_id)
         return f"account/{customer_id}" if alone is None else alone.record
 
-    def owner(self, account_id: str | None, instant_ms: int) -> str | None:
+    def owner(self, account_id: str | None, instant_ms: int, *, told_then: bool = False) -> str | None:
         """The owner of an account at an instant, or at the as-of instant if that is earlier.
 
         The first owner ever stated (by then) holds before it, too, as with opportunities (F21):
-        accounts are often told of later than the contracts they have long had.
+        accounts are often told of later than the contracts they have long had. Not so where
+        `told_then`: there somebody else gets the credit.
         """
         account = self._ask.accounts.find(account_id)
         if account is None:
             return None
         stated = account.stated_at("owner_id", min(instant_ms, self._ask.as_of_ms))
-        if stated is None:
+        if stated is None and not told_then:
             told = account.history("owner_id")
             stated = told[0] if told and told[0].event.time_ms <= self._ask.as_of_ms else None
         return stated and self._ask.people.resolve(stated.value, stated.event.source)

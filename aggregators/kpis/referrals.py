@@ -72,7 +72,11 @@ def referrals(ask: Ask) -> Iterator[Referral]:
             continue
         seen.add(pair)
         source = None if deal.referred_by == UNKNOWN else customers.of(deal.referred_by)
-        owner = None if deal.referred_by == UNKNOWN else customers.owner(deal.referred_by, deal.created_at)
+        owner = (
+            customers.owner(deal.referred_by, deal.created_at, told_then=True)
+            if deal.referred_by != UNKNOWN
+            else None
+        )
         by_customer = source is not None and source.active_on(deal.created_on)
         yield Referral(deal, deal.created_on, by_customer, owner or deal.creator)
 

@@ -203,6 +203,17 @@ def test_a_referral_by_an_active_customer_is_credited_to_its_accounts_owner() ->
     assert found == {("from_customers", "r1"): 1, ("from_others", "r2"): 1}
 
 
+def test_an_account_owner_first_told_of_later_takes_no_credit_for_a_referral() -> None:
+    company = company_of(
+        CUSTOMER,
+        account("a1", "2026-02-02", owner_id="r1"),
+        referral("o1", "2026-02-01", "p1", "a1", owner_id="r2"),
+    )
+
+    found = rows(company, "referrals", "2026-03-31", window="fiscal_quarter", by="rep")
+    assert [(r.by[0][1], r.value) for r in found if r.reading == "from_customers"] == [("r2", 1)]
+
+
 def test_a_referral_by_a_customer_that_had_already_left_is_counted_apart() -> None:
     company = company_of(
         CUSTOMER,
