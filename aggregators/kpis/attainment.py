@@ -7,9 +7,9 @@ from fractions import Fraction
 from aggregators.ask import Ask
 from aggregators.calendar import Span
 from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text, Unit, quotient
-from aggregators.kpis import deal_size, target, won
+from aggregators.kpis import target, won
 from aggregators.kpis.target import part_of
-from aggregators.targets import AMOUNT, WINS
+from aggregators.targets import AMOUNT
 
 WON = "won"
 PART_UNITS: Mapping[str, tuple[Unit, Unit]] = {WON: ("count", "count"), **target.PART_UNITS}
@@ -36,8 +36,7 @@ def amount_of(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]
 def wins_of(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:
     """The parts of wins / target wins: the wins, `scale` of the target, and the deal size it may need."""
     yield from part_of(won.count(ask, window), WON)
-    yield from target.pieces(ask, window, WINS, AMOUNT, scale=scale)
-    yield from part_of(deal_size.mean(ask, target.trailing(ask, window)), target.DEAL_SIZE)
+    yield from target.wins_of(ask, window, scale)
 
 
 def wins_over_target(_: Ask, parts: Mapping[str, Sums]) -> Figure:

@@ -29,8 +29,15 @@ def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
 
 def wins(ask: Ask, window: Span) -> Iterator[Contribution]:
     """The wins stated; where a target has only an amount, that amount, and the deal size to divide it by."""
-    yield from pieces(ask, window, WINS, AMOUNT)
-    yield from part_of(deal_size.mean(ask, trailing(ask, window)), DEAL_SIZE)
+    return wins_of(ask, window, Fraction(1))
+
+
+def wins_of(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:
+    """The parts of `scale` of the target wins; the deal size only where some target states an amount."""
+    stated = list(pieces(ask, window, WINS, AMOUNT, scale=scale))
+    yield from stated
+    if any(contribution.part == STATED_AMOUNT for contribution in stated):
+        yield from part_of(deal_size.mean(ask, trailing(ask, window)), DEAL_SIZE)
 
 
 def trailing(ask: Ask, window: Span) -> Span:
