@@ -481,3 +481,19 @@ def test_a_company_without_contracts_has_no_sample() -> None:
         assert [(r.value, r.samples) for r in rows(empty, kpi, "2026-01-01")] == [(None, 0)] * len(
             rows(empty, kpi, "2026-01-01")
         )
+
+
+def test_a_rate_taken_away_leaves_its_contracts_counted_and_not_priced() -> None:
+    events = [
+        contract("c1", "2026-01-01", "2026-12-31", "100", currency="EUR"),
+        rate("EUR/USD", "2026-01-01", "2"),
+    ]
+    question = {"as_of": "2026-01-05", "window": "fiscal_quarter"}
+
+    assert value(company_of(*events), "acv", "booked_per_contract", **question) == 200_00
+    corrected = company_of(*events, told("fx_rate", "EUR/USD/2026-01-01", "2026-02-01", rate="3"))
+    assert value(corrected, "acv", "booked_per_contract", **question) == 300_00
+    gone = company_of(*events, told("fx_rate", "EUR/USD/2026-01-01", "2026-02-01", rate=None))
+    assert value(gone, "acv", "booked_per_contract", **question) is None
+    assert value(gone, "clv", "historic", "2026-01-05") is None
+    assert value(gone, "customers", "active", **question) == 1

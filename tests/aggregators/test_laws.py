@@ -3,6 +3,7 @@
 from collections import defaultdict
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,3 +73,44 @@ def _sums(row: Row) -> list[Number]:
     if row.numerator is None or row.denominator is None:
         return [row.value or 0, row.samples]
     return [row.numerator, row.denominator]
+
+
+DEAL = ("rep", "team", "manager", "type", "pipeline", "currency", "segment", "region", "lead_source")
+CONTRACT = ("team", "rep", "kind", "segment", "region")
+CUSTOMER = ("team", "segment", "region")
+PLAN = ("rep", "team")
+PAGE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "acv": (
+        ("booked_per_contract", "booked_per_customer", "active_per_contract", "active_per_customer"),
+        CONTRACT,
+        "fiscal_quarter",
+    ),
+    "clv": (("historic", "signed", "projected"), CONTRACT, "fiscal_quarter"),
+    "rep_retention": (("trailing", "tenured", "tenure"), ("team", "leave_kind"), "trailing_12m"),
+    "ramp_up": (("first_contact", "first_opportunity", "first_win"), PLAN, "fiscal_quarter"),
+    "ramping_reps": (("count", "age"), PLAN, "fiscal_quarter"),
+    "referrals": (("from_customers", "from_others", "won"), PLAN, "fiscal_quarter"),
+    "customer_retention": (("logo", "grr", "nrr"), CUSTOMER, "trailing_12m"),
+    "churn": (("logo", "revenue"), CUSTOMER, "trailing_12m"),
+    "customers": (("active", "new", "churned", "in_grace"), CUSTOMER, "fiscal_quarter"),
+    "contracts_expiring": (("count", "amount"), CONTRACT, "fiscal_quarter"),
+    "target": (("amount", "wins"), PLAN, "fiscal_quarter"),
+    "attainment": (("amount", "wins"), PLAN, "fiscal_quarter"),
+    "pace": (("amount", "wins"), PLAN, "fiscal_quarter"),
+    "needed": (("count",), PLAN, "fiscal_quarter"),
+    "coverage": (("amount",), PLAN, "fiscal_quarter"),
+    "velocity": (("amount",), DEAL, "fiscal_quarter"),
+    "weighted_forecast": (("amount",), (*DEAL, "stage"), "fiscal_quarter"),
+    "forecast": (("commit", "best_case", "pipeline"), (*DEAL, "stage"), "fiscal_quarter"),
+    "waterfall": (("amount", "count"), DEAL, "fiscal_quarter"),
+}
+"""Readings, dimensions and default windows as kpi-definitions.md has them."""
+
+
+@pytest.mark.parametrize("name", PAGE)
+def test_readings_dimensions_and_windows_are_those_of_the_contract(name: str) -> None:
+    kpi, (readings, dimensions, window) = registry()[name], PAGE[name]
+
+    assert tuple(reading.name for reading in kpi.readings) == readings
+    assert kpi.dimensions == dimensions
+    assert kpi.window == window
