@@ -48,6 +48,12 @@ class WorkerMetrics:
         self.rebalances = Counter(
             names.REBALANCES, "Rebalances of the group that this worker saw.", registry=self.registry
         )
+        self.gaps = Counter(
+            names.GAPS,
+            "Resyncs that an adapter asked for, because a payload did not carry the change.",
+            ["source"],
+            registry=self.registry,
+        )
         self.batch_seconds = self._seconds(names.BATCH_SECONDS, "Time to fold one batch.")
         self.checkpoint_seconds = self._seconds(
             names.CHECKPOINT_SECONDS, "Time of one atomic write to Redis, what waits for it included."
@@ -62,6 +68,15 @@ class WorkerMetrics:
                 histogram.labels(topic)
         for outcome in names.OUTCOMES:
             self.checkpoints.labels(outcome)
+
+    def translating(self, source: str, topics: Iterable[str]) -> None:
+        """Show the counts of an adapter of Connect topics from 0 on."""
+        self.gaps.labels(source)
+        for topic in topics:
+            for result in names.CONNECT_RESULTS:
+                self.events.labels(topic, result)
+            for reason in names.CONNECT_REASONS:
+                self.dead_letters.labels(topic, reason)
 
     def watch(self, shards: Callable[[], Iterable[Shard]], assigned: Callable[[], int], clock: Clock) -> None:
         """Show these shards, and the number of partitions assigned, from now on."""

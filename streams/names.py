@@ -6,6 +6,10 @@ RESULTS: Final = ("applied", "unchanged", "rekeyed", "dead_lettered")
 """What becomes of a record: each shard counts them, and they add up to the records below its offset."""
 REASONS: Final = ("malformed", "invalid_envelope", "unknown_type", "invalid_data")
 """Why a record is a dead letter (events.md, "Bad input")."""
+CONNECT_REASONS: Final = (*REASONS, "bitmap_not_expanded")
+"""The same for a topic that Kafka Connect fills."""
+CONNECT_RESULTS: Final = ("translated", "dead_lettered")
+"""What becomes of a record there."""
 OUTCOMES: Final = ("written", "fenced", "failed")
 """How a checkpoint ends."""
 DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -18,6 +22,7 @@ CHECKPOINT_SECONDS: Final = "dealpulse_worker_checkpoint_duration_seconds"
 RESTORE_SECONDS: Final = "dealpulse_worker_restore_duration_seconds"
 CHECKPOINTS: Final = "dealpulse_worker_checkpoints_total"
 REBALANCES: Final = "dealpulse_worker_rebalances_total"
+GAPS: Final = "dealpulse_adapter_gaps_total"
 ASSIGNED: Final = "dealpulse_worker_assigned_partitions"
 LAG_EVENTS: Final = "dealpulse_worker_lag_events"
 LAG_SECONDS: Final = "dealpulse_worker_lag_seconds"

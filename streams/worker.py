@@ -6,24 +6,27 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
 from aggregators.meaning import Meaning
+from events.adapters.settings import Adapter
 from events.clock import Clock
 from events.errors import DealpulseError, UnreachableError
 from events.log import get_logger
 from events.settings import KafkaSettings
-from events.topics import TOPICS
+from events.topics import TOPICS, dlq_of
 from streams import topics
 from streams.app import App, make_app
 from streams.health import HealthServer, health, readiness
 from streams.metrics import WorkerMetrics
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shards import Shards
+from streams.translators import add_translators, sources
 
 log = get_logger("worker")
 
@@ -42,6 +45,8 @@ class WorkerConfig:
     worker: WorkerSettings
     meaning: Meaning
     version: str
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    """Those of Connect topics are translated by the worker; webhooks are the gateway's."""
 
 
 def run_worker(
@@ -72,6 +77,10 @@ class _Worker:
             metrics=self.metrics,
         )
 
+        self.sources = sources(config.adapters, zone=config.meaning.company.zone)
+        for source in self.sources:
+            self.metrics.translating(source.name, source.topics)
+
     async def run(self) -> int:
         self._obey_signals()
         # Kafka's clients say dozens of lines about a broker that is away; the worker says one.
@@ -96,9 +105,11 @@ class _Worker:
     async def _topics_there(self) -> bool:
         """Wait for Kafka, and make the topics that are missing. False if told to stop meanwhile."""
         wait_s = _RETRY_S
+        letters = [dlq_of(topic) for source in self.sources for topic in source.topics]
+        names = (*topics.NEEDED, *letters)
         while not self._stop.is_set():
             try:
-                ensured = await asyncio.to_thread(topics.ensure, self._config.kafka, repair=False)
+                ensured = await asyncio.to_thread(topics.ensure, self._config.kafka, names, repair=False)
             except UnreachableError as error:
                 log.warning("kafka.away", error=error)
                 await self._sleep(wait_s)
@@ -152,6 +163,14 @@ class _Worker:
             app = make_app(self._config.kafka, self._config.worker, self.shards)
             consumer: Any = app.consumer  # ours: the transport makes it
             self.shards.attach(consumer, app.producer)
+            add_translators(
+                app,
+                self.sources,
+                producer=app.producer,
+                partitions=partial(self._partitions, consumer),
+                partitioner=self._config.kafka.partitioner,
+                metrics=self.metrics,
+            )
             try:
                 await app.start()
                 return app
@@ -160,6 +179,10 @@ class _Worker:
                 await app.stop()
                 await self._sleep(_RETRY_S)
         return None
+
+    def _partitions(self, consumer: Any, topic: str) -> int:
+        """How many partitions a topic has; as configured while the consumer does not know."""
+        return consumer.topic_partitions(topic) or self._config.kafka.partitions
 
     async def _leave(self, app: App) -> None:
         """Stop fetching, finish the batch, checkpoint, acknowledge and leave the group."""

@@ -36,6 +36,7 @@ def worker(invocation: Invocation, *, brokers: str | None, redis_url: str | None
         worker=settings.worker,
         meaning=settings.meaning,
         version=__version__,
+        adapters=settings.adapters,
     )
     code = run_worker(
         config,
