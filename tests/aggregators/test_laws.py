@@ -24,7 +24,7 @@ OWN_STATEMENTS = ("target", "attainment", "pace", "needed", "coverage")
 
 
 @given(KPIS, meanings(), companies(), INSTANTS, WINDOWS, st.randoms(), st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_answers_do_not_depend_on_order_or_repetition(
     kpi: Kpi,
     meaning: Meaning,
@@ -45,7 +45,7 @@ def test_answers_do_not_depend_on_order_or_repetition(
 
 
 @given(KPIS.filter(lambda kpi: kpi.name not in OWN_STATEMENTS), meanings(), companies(), INSTANTS, WINDOWS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_the_rows_of_each_split_that_say_so_add_up_to_the_company(
     kpi: Kpi, meaning: Meaning, events: list[Event], as_of: int, window: str | None
 ) -> None:
