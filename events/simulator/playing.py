@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Protocol
 
-from ..bulk import Bulk
 from ..clock import Clock
 from .outbox import Record
 
@@ -11,7 +11,17 @@ _LOOK_AHEAD_S = 0.5
 """The longest wait before the clock is read again: it may be put forward, or told to stop."""
 
 
-async def publish(records: Iterable[Record], bulk: Bulk, *, stop: asyncio.Event) -> int:
+class Publishes(Protocol):
+    """What takes records: `events.bulk.Bulk`, or something around it."""
+
+    async def send(self, topic: str, key: str | None, value: bytes) -> None:
+        """Take a record; wait while too many are on the way."""
+
+    async def flush(self) -> None:
+        """Wait until all are acknowledged."""
+
+
+async def publish(records: Iterable[Record], bulk: Publishes, *, stop: asyncio.Event) -> int:
     """Send records as fast as Kafka takes them; how many. Ends early when `stop` is set."""
     sent = 0
     for record in records:
@@ -27,7 +37,7 @@ async def publish(records: Iterable[Record], bulk: Bulk, *, stop: asyncio.Event)
 
 async def play(
     records: Iterable[Record],
-    bulk: Bulk,
+    bulk: Publishes,
     *,
     clock: Clock,
     stop: asyncio.Event,
