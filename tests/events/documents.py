@@ -2,6 +2,9 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
+from datetime import date
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -18,16 +21,19 @@ names = st.one_of(_ODD, st.text(st.characters(exclude_categories=["Cs"]), min_si
 ids = st.sampled_from(["a-1", "a-2", "b-1"]) | names
 
 
+_DAYS = st.dates(date(1971, 1, 1), date(2098, 12, 31)).map(str) | st.sampled_from(
+    ["1970-01-02", "2000-01-01", "2000-02-29", "2099-12-30"]
+)
+_FRACTIONS = st.just("") | st.from_regex(r"\A\.[0-9]{1,12}\Z")
+_OFFSETS = st.sampled_from(["Z", "z", "+08:00", "-05:30", "+00:00", "-00:00", "+23:59", "-12:00"])
+
+
 @st.composite
 def instants(draw: st.DrawFn) -> str:
     """RFC 3339 in all its forms, 1970 to 2099, edges often."""
-    day = draw(
-        st.dates().filter(lambda day: 1971 <= day.year <= 2098).map(str)
-        | st.sampled_from(["1970-01-02", "2000-01-01", "2000-02-29", "2099-12-30"])
-    )
+    day = draw(_DAYS)
     hour, minute, second = (draw(st.integers(0, top)) for top in (23, 59, 59))
-    fraction = draw(st.just("") | st.from_regex(r"\A\.[0-9]{1,12}\Z"))
-    offset = draw(st.sampled_from(["Z", "z", "+08:00", "-05:30", "+00:00", "-00:00", "+23:59", "-12:00"]))
+    fraction, offset = draw(_FRACTIONS), draw(_OFFSETS)
     return f"{day}{draw(st.sampled_from('TTTt'))}{hour:02d}:{minute:02d}:{second:02d}{fraction}{offset}"
 
 
@@ -35,6 +41,7 @@ dates = st.dates().map(str)
 currencies = st.sampled_from(sorted(EXPONENTS))
 
 
+@cache
 def decimals(limit: int) -> st.SearchStrategy[Any]:
     """Numbers up to a limit, as decimal texts, whole numbers and (written by `dump`) exact JSON numbers."""
     whole = st.integers(-limit, limit) | st.sampled_from([0, limit, -limit])
@@ -92,51 +99,52 @@ shares = st.sampled_from([0, 1, "0.5", Exact("0.35"), Exact("1e-3"), "0.0000005"
 flags = st.booleans()
 
 
+_CATEGORIES = ["omitted", "pipeline", "best_case", "commit", "closed"]
+_OPPORTUNITY = some(
+    name=names,
+    account_id=ids,
+    owner_id=ids,
+    stage=names,
+    pipeline=names,
+    created_at=instants(),
+    close_date=dates,
+    type=kinds,
+    referred_by=ids,
+    probability=shares,
+    forecast_category=st.sampled_from(_CATEGORIES),
+    lost_reason=names,
+    lead_source=names,
+    complete=flags,
+)
+_CONTRACT = some(
+    account_id=ids,
+    owner_id=ids,
+    signed_on=dates,
+    recurring_per=st.sampled_from(["term", "year", "month"]),
+    kind=kinds,
+    supersedes=ids,
+    cancelled_on=dates,
+    trial=flags,
+    complete=flags,
+)
+_SPANS = st.tuples(dates, dates).map(sorted)
+_RAMPS = st.lists(_SPANS, min_size=1, max_size=3)
+
+
 @st.composite
 def opportunity(draw: st.DrawFn) -> Document:
-    categories = ["omitted", "pipeline", "best_case", "commit", "closed"]
-    return draw(
-        some(
-            name=names,
-            account_id=ids,
-            owner_id=ids,
-            stage=names,
-            pipeline=names,
-            created_at=instants(),
-            close_date=dates,
-            type=kinds,
-            referred_by=ids,
-            probability=shares,
-            forecast_category=st.sampled_from(categories),
-            lost_reason=names,
-            lead_source=names,
-            complete=flags,
-        )
-    ) | draw(money("amount"))
+    return draw(_OPPORTUNITY) | draw(money("amount"))
 
 
 @st.composite
 def contract(draw: st.DrawFn) -> Document:
-    data = draw(
-        some(
-            account_id=ids,
-            owner_id=ids,
-            signed_on=dates,
-            recurring_per=st.sampled_from(["term", "year", "month"]),
-            kind=kinds,
-            supersedes=ids,
-            cancelled_on=dates,
-            trial=flags,
-            complete=flags,
-        )
-    ) | draw(money("recurring_amount", "one_time_amount"))
-    span = st.tuples(dates, dates).map(sorted)
+    data = draw(_CONTRACT) | draw(money("recurring_amount", "one_time_amount"))
     if draw(flags):
-        data["start_date"], data["end_date"] = draw(span)
+        data["start_date"], data["end_date"] = draw(_SPANS)
     if draw(flags):
         data["ramp"] = [
             {"start_date": start, "end_date": end, "amount": draw(decimals(10**9))}
-            for start, end in draw(st.lists(span, min_size=1, max_size=3))
+            for start, end in draw(_RAMPS)
         ]
     return data
 
@@ -191,6 +199,17 @@ _TARGETS = [
     "rep:a/b/2026-01/win_rate/closed_count",
 ]
 _RATES = ["EUR/USD/2026-11-23", "TWD/JPY/2024-02-29", "KWD/CLF/1999-12-31"]
+_IDS, _ALL = ids.filter(str.isprintable), st.just("*")
+_ATTRIBUTES = st.fixed_dictionaries(
+    {},
+    optional={
+        "sequence": attributes | st.none(),
+        "recordedtime": instants() | st.none(),
+        "datacontenttype": st.sampled_from(["application/json", None]),
+        "traceparent": attributes,
+    },
+)
+_NO_DATA: st.SearchStrategy[Document] = st.sampled_from([{}, {"data": None}, {"data": {"anything": [1]}}])
 _SUBJECTS = {"target": st.sampled_from(_TARGETS), "fx_rate": st.sampled_from(_RATES)}
 
 
@@ -199,7 +218,7 @@ def documents(draw: st.DrawFn, types: tuple[str, ...] = tuple(TYPES)) -> Documen
     """A good event of one of these types."""
     type_ = draw(st.sampled_from(types))
     entity, verb = TYPES[type_]
-    subject = draw(_SUBJECTS.get(entity, st.just("*") if entity == "resync" else ids.filter(_printable)))
+    subject = draw(_SUBJECTS.get(entity, _ALL if entity == "resync" else _IDS))
     document: Document = {
         "specversion": "1.0",
         "id": draw(attributes),
@@ -208,29 +227,15 @@ def documents(draw: st.DrawFn, types: tuple[str, ...] = tuple(TYPES)) -> Documen
         "subject": subject,
         "time": draw(instants()),
     }
-    document |= draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "sequence": attributes | st.none(),
-                "recordedtime": instants() | st.none(),
-                "datacontenttype": st.sampled_from(["application/json", None]),
-                "traceparent": attributes,
-            },
-        )
-    )
+    document |= draw(_ATTRIBUTES)
     if verb in ("deleted", "restored") or (entity, verb) == ("resync", "completed"):
-        return document | draw(st.sampled_from([{}, {"data": None}, {"data": {"anything": [1]}}]))
+        return document | draw(_NO_DATA)
     if verb == "merged":
         return document | {"data": {"into": draw(ids)}}
     return document | {"data": draw(rate(subject) if entity == "fx_rate" else _DATA[entity])}
 
 
-def _printable(text: str) -> bool:
-    return text.isprintable()
-
-
-_NONSENSE = st.sampled_from(
+_NONSENSE: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         True,
@@ -281,14 +286,14 @@ _NONSENSE = st.sampled_from(
 @st.composite
 def spoiled(draw: st.DrawFn, types: tuple[str, ...] = tuple(TYPES)) -> Document:
     """An event in which one place, or two, may hold nonsense, or be missing, or be unknown."""
-    document = draw(documents(types))
+    document = deepcopy(draw(documents(types)))
     for _ in range(draw(st.integers(0, 2))):
         data = document.get("data")
         place = data if isinstance(data, dict) and data and draw(flags) else document
         name = draw(st.sampled_from([*place, "unknown", "amount", "into", "data_base64"]))
         change: Callable[[], Any] = lambda: place.pop(name, None)  # noqa: B023, E731
         if draw(st.integers(0, 4)):
-            place[name] = draw(_NONSENSE)
+            place[name] = deepcopy(draw(_NONSENSE))
         else:
             change()
     return document
