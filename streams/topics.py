@@ -1,5 +1,6 @@
 """The topics dealpulse needs: are they there, and as they must be? Made if not (kafka-python, blocking)."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -130,6 +131,7 @@ def _is_enough(key: str, value: str, wanted: str) -> bool:
 
 @contextmanager
 def _admin(kafka: KafkaSettings) -> Iterator[Any]:
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it tells of each retry; we tell of the end
     try:
         admin = KafkaAdminClient(**kafka.kafka_python(), bootstrap_timeout_ms=int(_CONNECT_S * 1000))
     except (KafkaError, OSError) as error:
