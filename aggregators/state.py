@@ -264,7 +264,14 @@ class DealState(PartitionState):
             self._deals[subject] = _Entity((key,), row)
         else:
             keys = deal.keys
-            known = self._is_known(subject, keys, tail)
+            if len(keys) < _MANY_STATEMENTS:
+                known = -1
+                for number, held_key in enumerate(keys):
+                    if held_key.endswith(tail):  # a tail holds the last two NULs of its key: no other match
+                        known = number
+                        break
+            else:
+                known = self._is_known(subject, keys, tail)
             if known >= 0:
                 cut = known * self.itemsize
                 held = keys[known], deal.rows[cut : cut + self.itemsize]

@@ -36,8 +36,14 @@ class _Tails(dict[str, int]):
     """`:00.125+08:00` (seconds, fraction, offset) -> ns to add."""
 
     def __missing__(self, text: str) -> int:
-        # The plain reader reads it, on a day that no offset leads out of the years allowed.
-        ns = plain_time_ns(f"2000-01-01T00:00{text}")
+        offset = -1 if text[-1:] in ("Z", "z") else -6
+        digits = text[4:offset]
+        if text[3:4] == "." and digits.isdecimal() and digits.isascii():
+            # Of fractions there are too many to know them all; of what is around them there are not.
+            ns = self[text[:3] + text[offset:]] + int(digits[:9].ljust(9, "0"))
+        else:
+            # The plain reader reads it, on a day that no offset leads out of the years allowed.
+            ns = plain_time_ns(f"2000-01-01T00:00{text}")
         if len(self) < _MAX_TAILS and len(text) < 20:
             self[text] = ns
         return ns
