@@ -33,18 +33,18 @@ class _Days(dict[str, int]):
 
 
 class _Tails(dict[str, int]):
-    """`:00.125+08:00` (seconds, fraction, offset) -> ns to add."""
+    """`.125+08:00` (fraction, offset) -> ns to add."""
 
     def __missing__(self, text: str) -> int:
         offset = -1 if text[-1:] in ("Z", "z") else -6
-        digits = text[4:offset]
-        if text[3:4] == "." and digits.isdecimal() and digits.isascii():
-            # Of fractions there are too many to know them all; of what is around them there are not.
-            ns = self[text[:3] + text[offset:]] + int(digits[:9].ljust(9, "0"))
+        digits = text[1:offset]
+        if text[:1] == "." and digits.isdecimal() and digits.isascii():
+            # Of fractions there are too many to know them all; of offsets there are not.
+            ns = self[text[offset:]] + int(digits[:9].ljust(9, "0"))
         else:
             # The plain reader reads it, on a day that no offset leads out of the years allowed.
-            ns = plain_time_ns(f"2000-01-01T00:00{text}")
-        if len(self) < _MAX_TAILS and len(text) < 20:
+            ns = plain_time_ns(f"2000-01-01T00:00:00{text}")
+        if len(self) < _MAX_TAILS and len(text) < 12:
             self[text] = ns
         return ns
 
@@ -54,6 +54,7 @@ _TAILS = _Tails()
 _MINUTES = {
     f"{t}{h:02d}:{m:02d}": (h * 60 + m) * 60_000_000_000 for t in "Tt" for h in range(24) for m in range(60)
 }
+_SECONDS = {f":{s:02d}": s * 1_000_000_000 for s in range(60)}
 _FIRST_SAFE: Final = plain_time_ns("1970-01-02T00:00:00Z")
 _LAST_SAFE: Final = plain_time_ns("2099-12-31T00:00:00Z")
 
@@ -63,7 +64,7 @@ day = _Days().__getitem__
 
 def time_ns(text: str) -> int:
     """RFC 3339 with offset -> ns since 2000-01-01 UTC. Raises ValueError, KeyError, neither worded."""
-    ns = _MIDNIGHTS[text[:10]] + _MINUTES[text[10:16]] + _TAILS[text[16:]]
+    ns = _MIDNIGHTS[text[:10]] + _MINUTES[text[10:16]] + _SECONDS[text[16:19]] + _TAILS[text[19:]]
     if _FIRST_SAFE <= ns < _LAST_SAFE:
         return ns
     return plain_time_ns(text)
