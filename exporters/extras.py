@@ -91,18 +91,6 @@ class Extras:
                     found[team, outcome, label] = float(count)
         return {"dealpulse_cohort_opportunities": found}
 
-    def unpriced(self, evaluator: Evaluator, now_ms: int) -> dict[str, Series]:
-        """Deals that are counted and not priced, by state."""
-        found: Series = {}
-        for team, row in _rows(evaluator, "unpriced_opportunities", "open", "day", now_ms, None).items():
-            found[team, "open", "now"] = float(row.value or 0)
-        for label, window, start in self._windows(now_ms, twin=False):
-            for state in ("won", "lost"):
-                rows = _rows(evaluator, "unpriced_opportunities", state, window, now_ms, start)
-                for team, row in rows.items():
-                    found[team, state, label] = float(row.value or 0)
-        return {"dealpulse_unpriced_opportunities": found}
-
     def _windows(self, now_ms: int, *, twin: bool = True) -> list[tuple[str, str, object]]:
         today = self._calendar.day(now_ms)
         before, running = self._calendar.windows("fiscal_quarter", today, 2)

@@ -5,7 +5,7 @@ worked out in `exporters.extras`. Families are built fresh each time: a series t
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
@@ -65,9 +65,13 @@ class Figures:
         asked = Asked(evaluator, now_ms)
         found = Evaluation(now_ms)
         teams = self.teams(evaluator, now_ms)
+        holders: dict[str, list[tuple[str, ...]]] = {
+            "team": [(team,) for team in teams],
+            "rep": self.reps(evaluator, now_ms),
+        }
         for family in self._families:
             if any(wanted(answer.kpi) for answer in family.answers.values()):
-                found.families[family.name] = dict(self._series(family, asked, teams))
+                found.families[family.name] = dict(self._series(family, asked, holders[family.tier]))
         return found
 
     def teams(self, evaluator: Evaluator, now_ms: int) -> list[str]:
@@ -77,8 +81,18 @@ class Figures:
         teams = {people.team(employee, today) for employee in people.employees}
         return sorted(team for team in teams if team)
 
+    def reps(self, evaluator: Evaluator, now_ms: int) -> list[tuple[str, ...]]:
+        """The reps in a sales role today, with their teams: one without a deal has 0, not nothing."""
+        people = evaluator.people
+        today = self._calendar.day(now_ms)
+        return sorted(
+            (rep, people.team(rep, today) or UNASSIGNED)
+            for rep, employee in people.employees.items()
+            if any(today in spell for spell in people.sales_spells(employee))
+        )
+
     def _series(
-        self, family: Family, asked: "Asked", teams: list[str]
+        self, family: Family, asked: "Asked", holders: Sequence[tuple[str, ...]]
     ) -> Iterator[tuple[tuple[str, ...], float]]:
         currency = self._meaning.company.currency
         scope = ("rep", "team") if family.tier == "rep" else ("team",)
@@ -113,13 +127,13 @@ class Figures:
                     **{name: labels[name] for name in scope},
                     "currency": currency,
                 }
-                seen.add(values["team"])
+                seen.add(tuple(values[name] for name in scope))
                 if value is not None:
                     yield tuple(values[label] for label in family.labels), value
-            if family.tier == "team" and not free and _has_zero(answer):
-                for team in teams:
-                    if team not in seen:
-                        values = {**cell, "team": team, "currency": currency}
+            if not free and _has_zero(answer):
+                for holder in holders:
+                    if holder not in seen:
+                        values = {**cell, **dict(zip(scope, holder, strict=True)), "currency": currency}
                         yield tuple(values[label] for label in family.labels), 0.0
 
     def _value(self, row: Row, answer: Answer) -> float | None:
@@ -166,30 +180,30 @@ class Asked:
 
     def rows(self, answer: Answer, by: tuple[str, ...], window: str, calendar: Calendar) -> Iterable[Row]:
         """The rows of one reading in the window that the label `window` names."""
+        return (row for row in self.every(answer.kpi, by, window, calendar) if row.reading == answer.reading)
+
+    def every(self, kpi: str, by: tuple[str, ...], window: str, calendar: Calendar) -> Iterable[Row]:
+        """The rows of all readings of a KPI in the window that the label `window` names."""
         today = calendar.day(self.now_ms)
         if window == NOW:
-            return self._of(answer, by, "day", 1, None)
+            return self._of(kpi, by, "day", 1, None)
         name, back = ASKED_AS.get(window, (window, 0))
         if back < 0:
             last = calendar.windows(name, today)[0][1].end
             ahead = calendar.windows(name, last + timedelta(days=1))[0][1]
-            return self._of(answer, by, f"{ahead.start}..{ahead.end}", 1, None)
+            return self._of(kpi, by, f"{ahead.start}..{ahead.end}", 1, None)
         spans = calendar.windows(name, today, back + 1)
         # The fiscal quarter before comes with the running one, in one question.
         periods = 2 if name == "fiscal_quarter" else back + 1
-        return self._of(answer, by, name, periods, spans[0][0].start)
+        return self._of(kpi, by, name, periods, spans[0][0].start)
 
-    def _of(
-        self, answer: Answer, by: tuple[str, ...], window: str, periods: int, start: object
-    ) -> Iterable[Row]:
-        key = answer.kpi, by, window, periods
+    def _of(self, kpi: str, by: tuple[str, ...], window: str, periods: int, start: object) -> Iterable[Row]:
+        key = kpi, by, window, periods
         if key not in self._rows:
-            question = Question(answer.kpi, self.now_ms, window, by, periods, now_ms=self.now_ms)
+            question = Question(kpi, self.now_ms, window, by, periods, now_ms=self.now_ms)
             self._rows[key] = self.evaluator.answer(question)
         for row in self._rows[key]:
-            if row.reading == answer.reading and (
-                start is None or row.window.start == start or row.window == LEVEL
-            ):
+            if start is None or row.window.start == start or row.window == LEVEL:
                 yield row
 
 

@@ -107,6 +107,8 @@ _WIN_REP = cells_of(reading=("closed_count",), window=REP_WINDOWS)
 _COHORT = cells_of(outcome=OUTCOMES, window=QUARTERS)
 _CHANGES = cells_of(change=REVENUE_CHANGES, window=QUARTERS)
 _REVENUE = cells_of(reading=("grr", "nrr"), window=QUARTERS)
+# Goals of money have a currency, others an empty one, which is none.
+_GOAL = ("kpi", "reading", "currency")
 _FORECAST = cells_of(forecast_category=FORECAST_CATEGORIES, window=AHEAD)
 _UNPRICED = (
     *cells_of(state=("open",), window=(NOW,)),
@@ -358,7 +360,7 @@ _PLAN_FAMILIES = (
         answers=_at("attainment", "amount", "samples")),
     *_kpi("kpi_goal", "role", "goal",
         "The goal that a target event sets for a reading of a KPI, in that KPI's unit; never added up.",
-        free=("kpi", "reading"), cells=_P, reps=_REP_PLAN, rep_free=("kpi", "reading")),
+        free=_GOAL, cells=_P, reps=_REP_PLAN, rep_free=_GOAL),
     *_kpi("sales_cycle_opportunity_seconds", "role", "sales_cycle",
         "Sum of close - creation over won opportunities with both days known.", cells=_Q, reps=_REP,
         answers=_at("sales_cycle", "mean", "numerator")),
@@ -384,7 +386,7 @@ _PLAN_FAMILIES = (
     *_kpi("coverage_ratio", "role", "coverage",
         "Pipeline coverage: open amount expected in the period / gap to the target; absent without a gap.",
         cells=_AHEAD, reps=_REP_AHEAD, answers=_at("coverage", "amount")),
-    *_kpi("coverage_samples", "role", "coverage", "Open opportunities expected to close in the period.",
+    *_kpi("coverage_samples", "role", "coverage", "Targets behind the pipeline coverage.",
         cells=_AHEAD, reps=_REP_AHEAD, answers=_at("coverage", "amount", "samples")),
     *_kpi("forecast_weighted_amount", "role", "weighted_forecast",
         "Stage probability x amount of open opportunities, by expected close.", cells=_AHEAD,
@@ -407,9 +409,9 @@ _PLAN_FAMILIES = (
 )
 
 _ALL_KPI_FAMILIES = (
-    *_kpi("unpriced_opportunities", "role", "open",
+    *_kpi("unpriced_opportunities", "role", "unpriced_opportunities",
         "Opportunities counted, but not priced: no exchange rate for their currency and day.",
-        cells=_UNPRICED),
+        cells=_UNPRICED, by="state", answers=_by("unpriced_opportunities", ("open", "won", "lost"))),
     *_kpi("native_open_amount", "role", "open",
         "Open amount in the currency of the record; never summed over currency.", money=True, opt_in=True),
     *_kpi("native_won_amount", "role", "won",

@@ -12,6 +12,7 @@ from aggregators.meaning import Meaning
 from aggregators.tables.answer import is_fast
 from events.clock import Clock
 from events.event import EPOCH_UNIX_S
+from exporters.counted import Counted
 from exporters.evaluate import Evaluator
 from exporters.exposition import Histogram, Samples
 from exporters.extras import Extras
@@ -33,6 +34,7 @@ class KpiMetrics:
         self._settings = settings
         self._evaluator = Evaluator(snapshot)
         self._figures, self._extras = Figures(meaning, settings), Extras(meaning)
+        self._counted = Counted(meaning)
         self._slow: dict[str, Series] = {}
         self._slow_ms: int | None = None
         self._slow_kpis = [name for name, kpi in registry().items() if not is_fast(kpi)]
@@ -48,6 +50,10 @@ class KpiMetrics:
         """Work out the families of one KPI of the slow road."""
         found = self._figures.evaluate(self._evaluator, now_ms, wanted=lambda name: name == kpi)
         self._slow.update(found.families)
+        teams = self._figures.teams(self._evaluator, now_ms)
+        for name, series in self._counted.families(kpi, self._evaluator, now_ms, teams).items():
+            if self._settings.rep_series or not name.startswith("dealpulse_rep_"):
+                self._slow[name] = series
 
     def evaluate(self, now_ms: int) -> dict[str, Series]:
         """All KPI families, those of the slow road as last worked out."""
@@ -59,7 +65,6 @@ class KpiMetrics:
             **found.families,
             **self._extras.recent(evaluator, now_ms, teams=teams, reps=self._settings.rep_series),
             **self._extras.cohorts(evaluator, now_ms),
-            **self._extras.unpriced(evaluator, now_ms),
             **self._extras.configuration(),
         }
 

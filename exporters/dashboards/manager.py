@@ -336,6 +336,7 @@ def _expiring() -> Panel:
         4,
         kpi="contracts_expiring",
         reading="count",
+        where={"band": "0_30d"},
     )
 
 

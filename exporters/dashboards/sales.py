@@ -192,6 +192,7 @@ def waterfall(width: int, height: int) -> Panel:
         kpi="waterfall",
         reading="amount",
         period="fiscal_quarter",
+        where={"change": "end"},
         category="change",
     )
 
@@ -238,7 +239,9 @@ def coverage(width: int, height: int) -> Panel:
                 unit="state",
                 state=look.COVERED,
             ),
-            Query(total("coverage_samples", window=QUARTER), SAMPLES, unit="count"),
+            Query(
+                total("coverage_samples", window=QUARTER), Words("targets (n)", "目標數 (n)"), unit="count"
+            ),
         ),
         "factor",
         width,

@@ -1,0 +1,195 @@
+"""Families counted from records, where no row of an answer holds the figure: who came and left, what moved.
+
+They use the contributions of the KPIs' own files, so that they add up with the answers: start +
+changes = what revenue retention divides, reps there at the start less those who departed = those retained.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from aggregators.ask import Ask
+from aggregators.calendar import Calendar, Span
+from aggregators.kpi import UNASSIGNED
+from aggregators.kpis import customer_retention, find_kpi, ramp_up, rep_retention
+from aggregators.meaning import Meaning
+from aggregators.question import Question, Row
+from events.currencies import EXPONENTS
+from exporters.evaluate import Evaluator
+from exporters.family import Answer
+from exporters.figures import Asked, Series
+from exporters.labels import LEAVE_REASONS, MILESTONES, PLANS, QUARTERS, REP_PLANS, REVENUE_CHANGES
+
+Keys = Iterable[tuple[str, ...]]
+
+
+class Counted:
+    """Works those families out, for one configuration."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self._meaning, self._calendar = meaning, Calendar(meaning.company)
+        self._currency = meaning.company.currency
+        self._minor = 10 ** EXPONENTS[self._currency]
+
+    def families(
+        self, kpi: str, evaluator: Evaluator, now_ms: int, teams: Sequence[str]
+    ) -> dict[str, Series]:
+        """The families that belong beside those of one KPI; none beside most."""
+        build = _BESIDE.get(kpi)
+        return {} if build is None else build(self, evaluator, now_ms, teams)
+
+    def _ask(self, evaluator: Evaluator, kpi: str, now_ms: int) -> Ask:
+        return Ask(evaluator.company, Question(kpi, now_ms, None, ("team",), now_ms=now_ms))
+
+    def _spans(self, ask: Ask) -> dict[str, Span]:
+        quarters = self._calendar.windows("fiscal_quarter", ask.as_of_on, 2)
+        return {
+            "quarter_to_date": quarters[1][1],
+            "previous_quarter": quarters[0][1],
+            "trailing_12m": ask.trailing_12m(ask.as_of_on),
+        }
+
+    def people(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
+        """Reps in role now, hired in the last twelve months, and gone since their start, by how."""
+        ask = self._ask(evaluator, "rep_retention", now_ms)
+        year = self._spans(ask)["trailing_12m"]
+        active = _zeros((team,) for team in teams)
+        hired = _zeros((team, "trailing_12m") for team in teams)
+        departed = _zeros((team, reason, "trailing_12m") for team in teams for reason in LEAVE_REASONS)
+        for employee, spell in rep_retention.hires(ask):
+            if ask.as_of_on in spell:
+                active[ask.by(employee.id, ask.as_of_on)] += 1
+            if spell.start in year:
+                hired[*ask.by(employee.id, spell.start), "trailing_12m"] += 1
+        for one in rep_retention.at_the_start(ask, year):
+            if not one.stayed:
+                reason = "left_role" if one.spell.kind == "left_role" else "left_company"
+                departed[*ask.by(one.employee.id, one.start_on), reason, "trailing_12m"] += 1
+        return {
+            "dealpulse_reps_active": dict(active),
+            "dealpulse_reps_hired": dict(hired),
+            "dealpulse_reps_departed": dict(departed),
+        }
+
+    def ramps(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
+        """Reps whose milestone lies before their first day; and of all milestones, who is not there yet."""
+        ask = self._ask(evaluator, "ramp_up", now_ms)
+        spans = self._spans(ask)
+        names = [(team, name, window) for team in teams for name in MILESTONES for window in QUARTERS]
+        clamped, waiting, ages = _zeros(names), _zeros(names), _zeros(names)
+        milestones = {
+            "first_contact": ramp_up.contacts,
+            "first_opportunity": ramp_up.creations,
+            "first_win": ramp_up.wins,
+        }
+        for name, milestone in milestones.items():
+            for window, span in spans.items():
+                for clock in ramp_up.clocks(ask, span, milestone):
+                    key = (*ask.by(clock.employee.id, clock.spell.start), name, window)
+                    if clock.reached_on is None:
+                        if ask.as_of_on in clock.spell:
+                            waiting[key] += 1
+                            ages[key] += (ask.as_of_on - clock.spell.start).days * 86_400
+                    elif clock.reached_on < clock.spell.start:
+                        clamped[key] += 1
+        return {
+            "dealpulse_ramp_up_clamped_reps": dict(clamped),
+            "dealpulse_ramping_reps": dict(waiting),
+            "dealpulse_ramping_rep_seconds": dict(ages),
+        }
+
+    def revenue(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
+        """What became of the annual revenue of the customers at a window's start, in three signed parts."""
+        ask = self._ask(evaluator, "customer_retention", now_ms)
+        month = self._calendar.windows("month", ask.as_of_on, 2)[0][1]
+        spans = {**self._spans(ask), "previous_month": month}
+        changes = _zeros(
+            (team, name, window) for team in teams for name in REVENUE_CHANGES for window in spans
+        )
+        for window, span in spans.items():
+            for one in customer_retention.at_the_start(ask, span):
+                start, end, _ = customer_retention.revenue(ask, one)
+                moved = end - start
+                name = "churn" if not one.stayed else "expansion" if moved > 0 else "contraction"
+                changes[*one.by, name, window] += float(moved / self._minor)
+        found = {(*key, self._currency): value for key, value in changes.items()}
+        return {"dealpulse_recurring_change_amount": found}
+
+    def gaps(self, evaluator: Evaluator, now_ms: int, _: Sequence[str]) -> dict[str, Series]:
+        """What is missing to each target: max(0, target - won); absent without a target."""
+        asked = Asked(evaluator, now_ms)
+        found: dict[str, Series] = {}
+        for prefix, by, windows in (("", ("team",), PLANS), ("rep_", ("rep", "team"), REP_PLANS)):
+            series: Series = {}
+            for window in windows:
+                rows = asked.rows(Answer("coverage", "amount"), by, window, self._calendar)
+                missing = {row.by: row.denominator or 0 for row in rows}
+                for row in asked.rows(Answer("target", "amount"), by, window, self._calendar):
+                    if row.samples:
+                        gap = max(missing.get(row.by, 0), 0)
+                        labels = (*(label for _, label in row.by), window, self._currency)
+                        series[labels] = float(gap) / self._minor
+            found[f"dealpulse_{prefix}target_gap_amount"] = series
+        return found
+
+    def goals(self, evaluator: Evaluator, now_ms: int, _: Sequence[str]) -> dict[str, Series]:
+        """The goals of KPIs' readings; the company's has no team."""
+        asked = Asked(evaluator, now_ms)
+        scopes: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+            ("", (), PLANS),
+            ("", ("team",), PLANS),
+            ("rep_", ("rep", "team"), REP_PLANS),
+        )
+        found: dict[str, Series] = defaultdict(dict)
+        for prefix, by, windows in scopes:
+            for window in windows:
+                for row in asked.every("goal", by, window, self._calendar):
+                    labels = dict(row.by)
+                    if labels["part"] == "goal" and row.value is not None:
+                        holder = [labels.get(name, "") for name in ((*by,) if by else ("team",))]
+                        value, currency = self._in_unit(row, labels["kpi"])
+                        key = (*holder, labels["kpi"], row.reading, currency, window)
+                        found[f"dealpulse_{prefix}kpi_goal"][key] = value
+        return dict(found)
+
+    def _in_unit(self, row: Row, kpi: str) -> tuple[float, str]:
+        """The goal in base units, and its currency (empty if it is no money)."""
+        unit = find_kpi(kpi).reading(row.reading).unit
+        value = float(row.value or 0)
+        if unit == "money":
+            return value / self._minor, self._currency
+        if unit == "money_per_second":
+            return value * 1000 / self._minor, self._currency
+        return (value / 1000 if unit == "seconds" else value), ""
+
+    def omitted(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
+        """Deals closed in a stage that is in no ratio, for the owner at the close."""
+        ask = self._ask(evaluator, "won", now_ms)
+        spans = self._spans(ask)
+        found = _zeros((team, window) for team in teams for window in QUARTERS)
+        for deal in ask.deals:
+            if deal.outcome == "omitted" and deal.closed_on is not None:
+                team = ask.by_deal(deal, deal.closer, deal.closed_on)[0] or UNASSIGNED
+                for window, span in spans.items():
+                    if deal.closed_on in span:
+                        found[team, window] += 1
+        return {"dealpulse_opportunities_omitted": dict(found)}
+
+
+Build = Callable[[Counted, Evaluator, int, Sequence[str]], dict[str, Series]]
+
+_BESIDE: Final[Mapping[str, Build]] = {
+    "rep_retention": Counted.people,
+    "ramping_reps": Counted.ramps,
+    "customer_retention": Counted.revenue,
+    "coverage": Counted.gaps,
+    "goal": Counted.goals,
+    "waterfall": Counted.omitted,
+}
+"""KPI of the slow road -> the families worked out beside it."""
+
+
+def _zeros(keys: Keys) -> defaultdict[tuple[str, ...], float]:
+    found: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    found.update(dict.fromkeys(keys, 0.0))
+    return found
