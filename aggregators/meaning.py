@@ -108,8 +108,12 @@ def _plain_pipeline() -> dict[str, Pipeline]:
                 stage(name="Prospecting", probability=0.10, stalled_after_days=21),
                 stage(name="Qualification", probability=0.20, stalled_after_days=21),
                 stage(name="Needs Analysis", probability=0.35, stalled_after_days=21),
-                stage(name="Proposal", probability=0.55, forecast_category="best_case", stalled_after_days=14),
-                stage(name="Negotiation", probability=0.80, forecast_category="commit", stalled_after_days=14),
+                stage(
+                    name="Proposal", probability=0.55, forecast_category="best_case", stalled_after_days=14
+                ),
+                stage(
+                    name="Negotiation", probability=0.80, forecast_category="commit", stalled_after_days=14
+                ),
                 stage(name="Closed Won", kind="won", probability=1.0, forecast_category="closed"),
                 stage(name="Closed Lost", kind="lost", forecast_category="omitted"),
                 stage(name="Disqualified", kind="omitted", forecast_category="omitted"),

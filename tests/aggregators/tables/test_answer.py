@@ -63,8 +63,8 @@ def surroundings(draw: st.DrawFn) -> list[Event]:
             rate = draw(st.sampled_from([Decimal("0.2177"), Decimal(3), Decimal("31.5")]))
             pair = draw(st.sampled_from([(base, "TWD"), ("TWD", base)]))
             subject = f"{pair[0]}/{pair[1]}/{day.isoformat()}"
-            data = {"base": pair[0], "quote": pair[1], "date": day, "rate": rate}
-            found.append(said("fx_rate", subject, START, data))
+            stated: dict[str, Any] = {"base": pair[0], "quote": pair[1], "date": day, "rate": rate}
+            found.append(said("fx_rate", subject, START, stated))
     return found
 
 
