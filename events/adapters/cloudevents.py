@@ -7,9 +7,9 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from ..errors import BadEventError
-from ..reader import read
 from ..topics import MAX_VALUE_BYTES, TYPES, topic_of
 from .document import kind_of, read_document
+from .judge import QUICK_TOPIC, good_subject, subject_if_quick
 from .outgoing import Outgoing
 
 STRUCTURED = "application/cloudevents+json"
@@ -95,6 +95,9 @@ def _decoded(value: str, name: str) -> str:
 
 
 def _outgoing(value: bytes, topic: str) -> Outgoing:
+    quick = subject_if_quick(value)
+    if quick is not None:
+        return Outgoing(QUICK_TOPIC, quick, value)
     if len(value) > MAX_VALUE_BYTES:
         raise BadEventError("malformed", f"{len(value)} bytes; an event has at most {MAX_VALUE_BYTES}")
     try:
@@ -112,10 +115,5 @@ def _outgoing(value: bytes, topic: str) -> Outgoing:
         raise BadEventError(
             "unknown_type", "a resync says nothing of its topic: name it in ?topic=", path="type"
         )
-    event = read(value, topic if entity == "resync" else topic_of(entity))
-    return Outgoing(
-        topic if entity == "resync" else topic_of(entity),
-        event.subject,
-        value,
-        resync=head.type.endswith("required"),
-    )
+    topic = topic if entity == "resync" else topic_of(entity)
+    return Outgoing(topic, good_subject(value, topic), value, resync=head.type.endswith("required"))

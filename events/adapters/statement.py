@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from ..errors import BadEventError
-from ..reader import read
 from .fields import TOPICS, Dialect, Entity, convert
 from .instants import rfc3339
+from .judge import good_subject
 from .outgoing import Outgoing, encode
 from .settings import EntityMapping
 
@@ -128,7 +128,7 @@ class Origin:
         event["datacontenttype"] = "application/json"
         event["data"] = dict(data) if data else {}
         outgoing = Outgoing(topic, subject, encode(event), resync=kind == "resync.required")
-        read(outgoing.value, topic)
+        good_subject(outgoing.value, topic)
         return outgoing
 
 
