@@ -53,16 +53,25 @@ def test_every_command_is_in_the_documentation() -> None:
     assert [name for name in COMMANDS if f"dealpulse {name}" not in text] == []
 
 
-def test_every_command_that_the_documentation_names_exists() -> None:
+def promised(page: str, line: str) -> set[str]:
+    """The commands that a README says are not there yet."""
+    found = re.search(rf"^{line}(.*?)\n\n", PAGES[page], re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"`dealpulse ([a-z]+)", found[1])) if found else set()
+
+
+def test_every_command_that_the_documentation_names_exists_or_is_said_not_to() -> None:
+    there = set(main.list_commands(click.Context(main)))
     named = {
         word
         for name, text in PAGES.items()
         if name != "CHANGELOG.md"
         for word in re.findall(r"`dealpulse ([a-z]+)", text)
     }
-    context = click.Context(main)
+    absent = promised("README.md", "Not there yet:")
 
-    assert sorted(named - set(main.list_commands(context))) == []
+    assert absent & there == set(), "take these out of the line 'Not there yet' of the README"
+    assert named - there == absent
+    assert promised("README.zh-TW.md", "尚未提供:") == absent
 
 
 @pytest.mark.parametrize(("name", "words"), EXAMPLES, ids=[f"{n}: {' '.join(w)}" for n, w in EXAMPLES])
