@@ -28,6 +28,10 @@ from aggregators.zones import Int64
 from events.currencies import EXPONENTS
 
 
+_DENSE: Final = 4_000_000
+"""Up to so many possible groups are looked up in a table instead of sorted."""
+
+
 @dataclass(slots=True)
 class Counted:
     """The deals of a reading, as row numbers of a cut, and what each adds.
@@ -322,9 +326,28 @@ def _groups(fast: FastAsk, counted: Counted) -> tuple[Int64, list[tuple[str, ...
     key = columns[0]
     for column in columns[1:]:
         key = key * len(texts) + column
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    labels = [tuple(texts[int(column[row])] for column in columns) for row in first.tolist()]
+    keys, group = _distinct(key, len(texts) ** len(columns))
+    labels = []
+    for each in keys.tolist():
+        found = []
+        for _ in columns:
+            each, code = divmod(each, len(texts))  # noqa: PLW2901 - peeled off from the last column
+            found.append(texts[code])
+        labels.append(tuple(reversed(found)))
     return group, labels
+
+
+def _distinct(keys: Int64, bound: int) -> tuple[Int64, Int64]:
+    """(the distinct keys in order, which of them each key is); `keys` lie from 0 to below `bound`."""
+    if bound > _DENSE:
+        distinct, which = np.unique(keys, return_inverse=True)
+        return distinct, which
+    # Without sorting: a table of all possible keys is smaller than the work of ordering the rows.
+    place = np.zeros(bound, dtype=np.int64)
+    place[keys] = 1
+    distinct = np.flatnonzero(place)
+    place[distinct] = np.arange(len(distinct))
+    return distinct, place[keys]
 
 
 def _dimension(fast: FastAsk, counted: Counted, dimension: str) -> Int64:
@@ -371,6 +394,8 @@ def _rate_of(fast: FastAsk, rows: Int64) -> tuple[Int64, list[Fraction], Any]:
     rates, texts = fast.ask.rates, fast.table.labels.texts
     currency, day = fast.cut["currency"][rows].astype(np.int64), fast.rate_days(rows)
     own = fast.table.labels[rates.reporting]
+    if (currency == own).all():
+        return np.zeros(len(rows), dtype=np.int64), [Fraction(1)], np.ones(len(rows), dtype=bool)
     day = np.where(currency == own, 0, day)
     if not len(rows):
         return currency, [], np.zeros(0, dtype=bool)

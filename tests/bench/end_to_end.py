@@ -125,7 +125,9 @@ def _stock(broker: ApacheKafka, told: Sequence[Line]) -> dict[str, Any]:
     environ = dict(os.environ, BROKERS=broker.brokers, EXPECTED=str(len(told)))
     started_at = time.monotonic()
     command = [sys.executable, "-m", "tests.bench.stock", "worker", "--without-web", "-l", "warn"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
     for line in done.stdout.splitlines():
         if line.startswith("stock "):
             cpu, seconds = map(float, line.split()[1:])

@@ -28,7 +28,7 @@ started_at = 0.0
 @app.agent(source)
 async def fold(stream: Any) -> None:
     """Keep the newest value of each field, and open deals by rep with retraction."""
-    global seen, started_at
+    global seen, started_at  # noqa: PLW0603 - one agent, one process, one job
     async for key, value in stream.items():
         started_at = started_at or time.monotonic()
         event = json.loads(value)
