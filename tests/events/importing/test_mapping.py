@@ -8,6 +8,8 @@ import pytest
 
 from events.errors import ConfigurationError, UsageError
 from events.importing import SHIPPED, Import, ImportMapping, Refusal, parse_mapping, shipped_mapping
+from events.importing.mapping import Condition, EventSpec, FileSpec, Lookup
+from events.importing.values import Number, Period, PlusMonths, Value
 from events.reader import read
 
 HEAD = """
@@ -257,3 +259,12 @@ def test_shipped_mappings_are_good(name: str) -> None:
 
     assert isinstance(mapping, ImportMapping)
     assert (mapping.source, mapping.zone) == ("/given", "Asia/Taipei")
+
+
+def test_every_key_of_a_mapping_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "importing.md").read_text(encoding="utf-8")
+    for model in (ImportMapping, FileSpec, EventSpec, Lookup, Condition, Value, Period, Number, PlusMonths):
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            places = (f"`{key}`", f"[{key}", f"[{key}]", f"files.{key}]", f"{key} = ", f"`{key},")
+            assert any(place in page for place in places), f"{model.__name__}.{key}"
