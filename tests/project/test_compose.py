@@ -221,7 +221,8 @@ def test_nothing_runs_as_root_or_with_a_default_password() -> None:
 def test_the_image_holds_every_package_and_the_locked_versions() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    packages = [*wheel["packages"], *wheel["force-include"]]
     admitted = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
     for name in [*packages, "pyproject.toml", "README.md", "LICENSE"]:

@@ -104,5 +104,6 @@ def test_the_wheel_holds_the_five_packages_and_their_data(tmp_path: Path) -> Non
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
         "dealpulse", "events", "aggregators", "streams", "exporters",
     }  # fmt: skip
-    assert "events/py.typed" in names
+    data = {"events/py.typed", "events/schema/asyncapi.json", "exporters/runbooks/SalesDataStale.md"}
+    assert data - set(names) == set()
     assert [name for name in names if "__pycache__" in name] == []
