@@ -1,6 +1,7 @@
 """Into Kafka, acknowledged by all replicas, or the reason why not."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ from aiokafka.errors import (
     RecordTooLargeError,
     TopicAuthorizationFailedError,
     UnknownError,
-    UnknownTopicOrPartitionError,
 )
 
 from ..adapters.outgoing import Outgoing
@@ -27,6 +27,8 @@ from ..topics import MAX_VALUE_BYTES
 _LOG = get_logger("gateway")
 _LONGEST_PAUSE_S = 5.0
 _LINGER_MS = 0
+_WORTH_A_BATCH = 4
+_BATCH_BYTES = 262_144
 _NO_PRODUCER_IDS = "if this broker gives out no producer ids, set gateway.idempotence = false"
 # Key, headers and the frame of the batch come on top of the value.
 _MAX_REQUEST_BYTES = MAX_VALUE_BYTES + 65_536
@@ -92,28 +94,19 @@ class Sink:
         sent: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout_at(deadline):
-                for event in events:
-                    sent.append(await self._send(producer, event))
+                await self._send(producer, events, sent)
         except TimeoutError:
-            await self._give_up(producer, events, sent)
-        except (MessageSizeTooLargeError, RecordTooLargeError) as error:
-            raise TooLargeError(
-                f"an event about {event.topic} has {len(event.value)} bytes, more than the broker takes"
-            ) from error
-        except UnknownTopicOrPartitionError as error:
-            raise _missing(event.topic) from error
+            raise self._given_up(producer, events) from None
         except KafkaError as error:
-            self._renew(producer, error)
-            raise NotAcknowledgedError(f"Kafka refused: {_reason(error)}") from error
+            raise self._refusal(producer, error) from error
         done, waiting = await asyncio.wait(
             sent, timeout=max(0.0, deadline - asyncio.get_running_loop().time())
         )
         if waiting:
-            await self._give_up(producer, events, sent)
+            raise self._given_up(producer, events)
         for future in done:
             if (fault := future.exception()) is not None:
-                self._renew(producer, fault)
-                raise NotAcknowledgedError(f"Kafka refused: {_reason(fault)}") from fault
+                raise self._refusal(producer, fault) from fault
 
     async def stop(self) -> None:
         """Send what is left, and disconnect."""
@@ -124,19 +117,54 @@ class Sink:
         if producer is not None:
             await _stop(producer, within=self._answer_within)
 
-    async def _send(self, producer: AIOKafkaProducer, event: Outgoing) -> "asyncio.Future[Any]":
-        partitions = producer.client.cluster.partitions_for_topic(event.topic)
-        if partitions is None:
-            partitions = await producer.partitions_for(event.topic)
-        key = event.subject.encode()
-        future: asyncio.Future[Any] = await producer.send(
-            event.topic,
-            event.value,
-            key=key,
-            partition=partition_of(key, len(partitions), self._kafka.partitioner),
-            timestamp_ms=self._clock.unix_ms(),
-            headers=[CONTENT_TYPE],
-        )
+    async def _send(
+        self, producer: AIOKafkaProducer, events: Sequence[Outgoing], sent: "list[asyncio.Future[Any]]"
+    ) -> None:
+        """Hand the events over, each for the partition of its key; `sent` takes the acknowledgements to come.
+
+        Many for one partition go as a batch made here: that costs a tenth of sending them one by one.
+        """
+        places: defaultdict[tuple[str, int], list[tuple[bytes, bytes]]] = defaultdict(list)
+        for event in events:
+            partitions = producer.client.cluster.partitions_for_topic(event.topic)
+            if partitions is None:
+                partitions = await producer.partitions_for(event.topic)
+            key = event.subject.encode()
+            place = event.topic, partition_of(key, len(partitions), self._kafka.partitioner)
+            places[place].append((key, event.value))
+        for (topic, partition), records in places.items():
+            if len(records) >= _WORTH_A_BATCH:
+                await self._send_batches(producer, topic, partition, records, sent)
+                continue
+            for key, value in records:
+                future = await producer.send(
+                    topic,
+                    value,
+                    key=key,
+                    partition=partition,
+                    timestamp_ms=self._clock.unix_ms(),
+                    headers=[CONTENT_TYPE],
+                )
+                sent.append(self._awaited(future))
+
+    async def _send_batches(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        partition: int,
+        records: Sequence[tuple[bytes, bytes]],
+        sent: "list[asyncio.Future[Any]]",
+    ) -> None:
+        batch, now = producer.create_batch(), self._clock.unix_ms()
+        for key, value in records:
+            if batch.append(timestamp=now, key=key, value=value, headers=[CONTENT_TYPE]) is None:
+                sent.append(self._awaited(await producer.send_batch(batch, topic, partition=partition)))
+                batch = producer.create_batch()
+                batch.append(timestamp=now, key=key, value=value, headers=[CONTENT_TYPE])
+        batch.close()
+        sent.append(self._awaited(await producer.send_batch(batch, topic, partition=partition)))
+
+    def _awaited(self, future: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
         self._unacknowledged += 1
         future.add_done_callback(self._settled)
         return future
@@ -148,17 +176,22 @@ class Sink:
             self._stalled = False
             _LOG.info("kafka.answers")
 
-    async def _give_up(
-        self, producer: AIOKafkaProducer, events: Sequence[Outgoing], sent: Sequence["asyncio.Future[Any]"]
-    ) -> None:
-        if len(sent) < len(events):
-            topic = events[len(sent)].topic
-            if producer.client.cluster.partitions_for_topic(topic) is None and not self._silent:
-                raise _missing(topic)
+    def _given_up(self, producer: AIOKafkaProducer, events: Sequence[Outgoing]) -> NotAcknowledgedError:
+        if not self._silent:
+            for topic in {event.topic for event in events}:
+                if producer.client.cluster.partitions_for_topic(topic) is None:
+                    return _missing(topic)
         if not self._stalled and self._unacknowledged:
             self._stalled = True
             _LOG.warning("kafka.silent", waiting=self._unacknowledged, seconds=self._answer_within)
-        raise NotAcknowledgedError(f"Kafka has not acknowledged within {self._answer_within:g} s")
+        return NotAcknowledgedError(f"Kafka has not acknowledged within {self._answer_within:g} s")
+
+    def _refusal(self, producer: AIOKafkaProducer, fault: BaseException) -> DealpulseError:
+        """What a fault of the producer is to a sender."""
+        if isinstance(fault, MessageSizeTooLargeError | RecordTooLargeError):
+            return TooLargeError("an event is larger than Kafka takes: see max.message.bytes of its topic")
+        self._renew(producer, fault)
+        return NotAcknowledgedError(f"Kafka refused: {_reason(fault)}")
 
     async def _connect(self) -> None:
         pause = 0.1
@@ -189,6 +222,7 @@ class Sink:
             acks="all",
             enable_idempotence=self._idempotence,
             linger_ms=_LINGER_MS,
+            max_batch_size=_BATCH_BYTES,
             max_request_size=_MAX_REQUEST_BYTES,
             request_timeout_ms=max(1_000, round(self._answer_within * 1000)),
         )

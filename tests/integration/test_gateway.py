@@ -88,6 +88,28 @@ def test_a_batch_of_canonical_events_is_acknowledged_as_a_whole(
     run(test())
 
 
+def test_the_largest_event_fits_alone_and_in_a_batch(gateway: GatewayProcess, empty_broker: Broker) -> None:
+    async def test() -> None:
+        def event(number: int, size: int) -> dict[str, Any]:
+            return {
+                "specversion": "1.0", "id": str(number), "source": "/crm/acme", "subject": "opp-1", "data": {"stage": "x"},
+                "type": "dealpulse.opportunity.changed", "time": "2026-03-01T09:30:00+08:00", "note": "n" * size,
+            }  # fmt: skip
+
+        largest = json.dumps(event(0, 1_048_576 - 400)).encode()
+        kind = {"content-type": "application/cloudevents+json"}
+        assert (await post(gateway, "/events", largest, kind))[0] == 200
+        mixed = json.dumps(
+            [event(number, 300_000 if number == 3 else 100_000) for number in range(1, 7)]
+        ).encode()
+        kind = {"content-type": "application/cloudevents-batch+json"}
+        assert (await post(gateway, "/events", mixed, kind))[0] == 200
+        found = await records(empty_broker, TOPIC)
+        assert [read(record.value, TOPIC).id for record in found] == [str(number) for number in range(7)]
+
+    run(test())
+
+
 def test_what_is_refused_leaves_no_trace_in_the_topics(gateway: GatewayProcess, empty_broker: Broker) -> None:
     async def test() -> None:
         body = moved(1, "Proposal")
