@@ -1,0 +1,189 @@
+"""The chain of alerts, live: events, workers, exporter, Prometheus with the shipped rules, Alertmanager, receivers.
+
+Joy's Toys dries up and its deals stall. All durations of rules and routes are divided by one factor,
+so that a day is a minute; nothing is muted at night. Clocks and events run at one speed, the real one.
+"""
+
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from dealpulse.embedded import Tansu
+from exporters import alertmanager, rules
+from tests.integration.monitoring import Alertmanager, ExporterProcess, Prometheus, Receiver, wait_until
+from tests.integration.servers import RedisServer
+from tests.integration.traffic import Message, envelope, publish
+from tests.integration.worker import Worker
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.prometheus,
+    pytest.mark.skipif(shutil.which("prometheus-alertmanager") is None, reason="no alertmanager"),
+    pytest.mark.timeout(400),
+]
+
+FACTOR = 1440
+SCRAPE_MS = 1_000
+UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def shorter(duration: str, *, least_ms: int) -> str:
+    """A duration divided by the factor, but not under what scrapes every second can show."""
+    found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", duration)
+    assert found is not None, duration
+    return f"{max(least_ms, int(found[1]) * UNITS_MS[found[2]] // FACTOR)}ms"
+
+
+def shorter_expression(expression: str) -> str:
+    """Its ranges and its ages in seconds divided by the factor: at least 4 scrapes, and 10 s of age."""
+    ranges = re.sub(r"\[(\w+)\]", lambda found: f"[{shorter(found[1], least_ms=4 * SCRAPE_MS)}]", expression)
+    return re.sub(r"> (\d{3,})\b", lambda found: f"> {max(10, int(found[1]) // FACTOR)}", ranges)
+
+
+def shorter_rules() -> dict[str, dict[str, Any]]:
+    document = rules.alerting_rules(rules.Links())
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            rule["expr"] = shorter_expression(rule["expr"])
+            for name in {"for", "keep_firing_for"} & set(rule):
+                rule[name] = shorter(rule[name], least_ms=0)
+    return {"recording.yml": rules.recording_rules(), "alerts.yml": document}
+
+
+def shorter_routes(receiver: Receiver) -> dict[str, Any]:
+    """The shipped routes without mute intervals, and every receiver here."""
+    document = alertmanager.configuration(zone="Asia/Taipei", mute=False)
+    for route in (document["route"], *document["route"]["routes"]):
+        for name in {"group_wait", "group_interval", "repeat_interval"} & set(route):
+            route[name] = shorter(route[name], least_ms=20)
+    for one in document["receivers"]:
+        for slack in one.get("slack_configs", []):
+            del slack["api_url_file"]
+            slack["api_url"] = f"{receiver.address}/{one['name']}"
+        for webhook in one.get("webhook_configs", []):
+            webhook["url"] = f"{receiver.address}/{one['name']}"
+    return document
+
+
+@dataclass
+class Chain:
+    """What was started."""
+
+    brokers: str
+    exporter: ExporterProcess
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    receiver: Receiver
+
+    def messages(self, alert: str, *, team: str = "") -> list[dict[str, str]]:
+        """What the sales channel was told of an alert: title and text of each message."""
+        told = [
+            message["attachments"][0] for path, message in list(self.receiver.received) if path == "/sales"
+        ]
+        return [one for one in told if alert in one["title"] and team in one["title"]]
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    with Tansu() as broker, RedisServer() as redis, Receiver() as receiver:
+        told = [
+            *(sys.executable, "-m", "dealpulse", "simulate", "--company", "joys-toys", "--for", "0"),
+            *("--brokers", broker.brokers),
+        ]
+        subprocess.run(told, check=True, capture_output=True, timeout=60)
+        publish(broker.brokers, _idle_deals())
+        settings = {"EXPORTER__REFRESH": "0.5"}
+        with (
+            Worker(broker.brokers, redis.url) as worker,
+            ExporterProcess(redis.url, **settings) as exporter,
+            Alertmanager(shorter_routes(receiver), alertmanager.TEMPLATES) as routes,
+        ):
+            targets = {
+                "dealpulse-exporter": exporter.address,
+                "dealpulse-worker": re.findall(r"http://(127\.0\.0\.1:\d+)/metrics", worker.output())[-1],
+            }
+            configuration = {
+                "global": dict.fromkeys(
+                    ("scrape_interval", "scrape_timeout", "evaluation_interval"), f"{SCRAPE_MS}ms"
+                ),
+                "alerting": {
+                    "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{routes.port}"]}]}]
+                },
+                "scrape_configs": [
+                    {"job_name": job, "static_configs": [{"targets": [address]}]}
+                    for job, address in targets.items()
+                ],
+            }
+            wait_until(lambda: worker.metric("dealpulse_worker_lag_events") == 0, "not folded", seconds=90)
+            with Prometheus(configuration, shorter_rules()) as prometheus:
+                yield Chain(broker.brokers, exporter, prometheus, routes, receiver)
+
+
+_numbers = itertools.count(1)
+
+
+def _idle_deals() -> list[Message]:
+    """Large deals that entered their stage in January and have not moved since."""
+    data = {"stage": "Proposal", "amount": "900000", "currency": "USD", "created_at": "2026-01-02T00:00:00Z"}
+    return [_deal(f"idle-{number}", data) for number in range(5)]
+
+
+def _deal(subject: str, data: Mapping[str, Any], **more: Any) -> Message:
+    number = next(_numbers)
+    value = envelope("opportunity", "changed", subject, 86_400 + number, dict(data), **more)
+    return Message("crm.opportunity", subject.encode(), value)
+
+
+def test_alerts_arrive_with_their_text_resolve_and_are_inhibited(chain: Chain) -> None:
+    # The five idle deals have no owner: they stand under the team `unassigned`.
+    team = "unassigned"
+    wait_until(lambda: chain.messages("SalesPipelineStalled", team=team), "no stalled alert", seconds=60)
+    told = chain.messages("SalesPipelineStalled", team=team)[0]
+    assert told["title"] == "▲ SalesPipelineStalled · unassigned"
+    assert re.match(r"Team unassigned: \d+(\.\d+)?% of the open pipeline is stalled", told["text"])
+    assert "agree on the next step" in told["text"]
+    assert "/runbooks/SalesPipelineStalled|What to do>" in told["text"]
+
+    wait_until(lambda: chain.messages("SalesPipelineDryingUp"), "no drying-up alert", seconds=150)
+    text = chain.messages("SalesPipelineDryingUp")[0]["text"]
+    assert re.search(r"the pipeline is drying up, only \d+ new opportunities in the last 28 days", text), text
+
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    lost = {"stage": "Closed Lost", "close_date": now[:10]}
+    publish(chain.brokers, [_deal(f"idle-{number}", lost, time=now) for number in range(5)])
+    resolved = "● SalesPipelineStalled · unassigned · resolved"
+    wait_until(
+        lambda: [one for one in chain.messages("SalesPipelineStalled") if one["title"] == resolved],
+        "the stalled alert does not resolve",
+        seconds=60,
+    )
+
+    assert chain.receiver.alerts("/deadman", "Watchdog"), "the dead man's switch was not fed"
+
+    chain.exporter.kill()
+    down = "DealpulseTargetDown"
+    wait_until(lambda: chain.receiver.alerts("/oncall", down), "no alert about the dead exporter", seconds=60)
+    summary = chain.receiver.alerts("/oncall", down)[0]["annotations"]["summary"]
+    assert summary.startswith("dealpulse-exporter on 127.0.0.1:")
+    assert summary.endswith("does not answer")
+
+    wait_until(lambda: chain.prometheus.firing("SalesDataStale"), "stale data are not told", seconds=60)
+
+    def held_back() -> bool:
+        return any(
+            one["labels"]["alertname"] == "SalesDataStale" and one["status"]["inhibitedBy"]
+            for one in chain.alertmanager.alerts()
+        )
+
+    wait_until(held_back, "SalesDataStale is not inhibited", seconds=30)
+    everything = json.dumps([message for _, message in chain.receiver.received])
+    assert "SalesDataStale" not in everything
