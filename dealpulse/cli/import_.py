@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,8 @@ def import_(
     """
     from events.errors import FaultFoundError, UsageError
 
+    # An import that is told to stop is not done, whoever tells: like Ctrl-C, it tidies up and may be resumed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if out is not None and brokers is not None:
         raise UsageError("give --out or --brokers, not both")
     if as_json and str(out) == "-":

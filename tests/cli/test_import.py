@@ -3,16 +3,20 @@
 import gzip
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from dealpulse.cli import main
+from dealpulse.config import load
 from dealpulse.progress import Progress
 from events.reader import read
+from tests.events.importing.data import EXAMPLES
 
 MAPPING = """
 source = "/import/test"
@@ -146,6 +150,27 @@ def test_nothing_is_left_of_a_file_whose_import_failed() -> None:
 
     assert run("deals.csv", "--mapping", "mapping.toml", "--out", "out.jsonl").exit_code == 2
     assert {path.name for path in Path().iterdir()} == {"deals.csv", "mapping.toml"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_import_that_is_told_to_stop_leaves_no_half_a_file(number: signal.Signals) -> None:
+    Path("deals.csv").write_text("id,day,stage,note\n" + "d1,2026-03-01,Proposal,a\n" * 300_000)
+    command = [sys.executable, "-m", "dealpulse", "import", "deals.csv", "--mapping", "mapping.toml"]
+    with subprocess.Popen([*command, "--out", "out.jsonl"], stderr=subprocess.PIPE, text=True) as importing:
+        deadline = time.monotonic() + 30
+        while not list(Path().glob(".*.part")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        importing.send_signal(number)
+        _, told = importing.communicate(timeout=30)
+
+    assert importing.returncode == 130
+    assert told.strip() == "Interrupted."
+    assert {path.name for path in Path().iterdir()} == {"deals.csv", "mapping.toml"}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*dealpulse.toml")), ids=lambda path: path.name)
+def test_configurations_among_the_examples_are_good(path: Path) -> None:
+    assert load(path).settings.pipelines
 
 
 class Terminal(io.StringIO):

@@ -77,9 +77,10 @@ def open_by_day(events: list[Event]) -> dict[date, int]:
     return levels
 
 
+@pytest.mark.parametrize("seed", [1, 7])
 @pytest.mark.parametrize("company", [SAULS_DOLLS, JOYS_TOYS], ids=lambda company: company.slug)
-def test_a_company_of_twelve_reps_looks_like_one(company: Company) -> None:
-    events = events_of(company, seed=7)
+def test_a_company_of_twelve_reps_looks_like_one(company: Company, seed: int) -> None:
+    events = events_of(company, seed=seed)
     deals = by_time(events, "opportunity")
     assert 10_000 <= len(events) <= 20_000
 
