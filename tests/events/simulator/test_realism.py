@@ -122,26 +122,32 @@ def test_sauls_dolls_never_look_as_if_they_dried_up(seed: int) -> None:
                 assert recent >= 0.6 * before / 3, f"{team} on {today}: {recent} against {before} / 3"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(10))
 def test_joys_toys_dry_up_and_their_pipeline_drains(seed: int) -> None:
     simulation = Simulation(JOYS_TOYS, seed=seed, end_ms=END_MS)
     records = list(simulation.until(END_MS + 200 * DAY_MS))
     events = [record.event for record in records if record.event]
 
     dry = date(2026, 11, 23) - timedelta(days=60)
-    days = [day for team in created_by_team(events).values() for day in team]
+    teams = created_by_team(events)
+    days = [day for team in teams.values() for day in team]
     assert max(days) <= dry + timedelta(days=46)
     levels = open_by_day(events)
     assert levels[dry] >= 60
     assert min(levels.values()) >= 0
     empty = min(day for day, level in levels.items() if day > dry and level == 0)
-    assert timedelta(days=100) <= empty - dry <= timedelta(days=230)
+    assert timedelta(days=75) <= empty - dry <= timedelta(days=230)
 
-    # The drought shows in the figures at least three weeks before nothing is left to sell.
-    recent = sum(empty - timedelta(days=49) <= day < empty - timedelta(days=21) for day in days)
-    before = sum(empty - timedelta(days=133) <= day < empty - timedelta(days=49) for day in days)
-    assert before >= 12
-    assert recent < 0.6 * before / 3
+    # The drought shows in some team's figures at least three weeks before nothing is left to sell.
+    seen_on = empty - timedelta(days=22)
+
+    def created(team: str, first: int, last: int) -> int:
+        return sum(
+            seen_on - timedelta(days=first) < day <= seen_on - timedelta(days=last) for day in teams[team]
+        )
+
+    dry_teams = [team for team in teams if created(team, 28, 0) < 0.6 * created(team, 112, 28) / 3]
+    assert any(created(team, 112, 28) >= 12 for team in dry_teams)
 
 
 def test_people_come_and_go_and_contracts_live() -> None:
