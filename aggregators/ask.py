@@ -1,6 +1,6 @@
 """A question put to a company: all that a KPI file needs to list its contributions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from aggregators.accounts import Accounts
@@ -40,7 +40,8 @@ class Ask:
     def histories(self, start_ms: int, end_ms: int) -> Sequence[Opportunity]:
         """Opportunities with their whole history, deleted and merged ones too: for the waterfall.
 
-        All that were open at any instant from `start_ms` to `end_ms` are there; others may be.
+        All that were open at any instant from `start_ms` to `end_ms` are there, unless `stays` has them;
+        others may be.
         """
         if self.company.tabled is not None:
             return self.company.tabled.histories(self, start_ms, end_ms)
@@ -52,6 +53,11 @@ class Ask:
                 if entity.statements
             ],
         )
+
+    def stays(self, window: Span, start_ms: int, end_ms: int) -> Iterator[tuple[str, Deal, Deal, str | None]]:
+        """What fact tables already know of the waterfall: how a deal came, as what, left as what, and how."""
+        tabled = self.company.tabled
+        return iter(()) if tabled is None else tabled.stays(self, window, start_ms, end_ms)
 
     @property
     def deals(self) -> Sequence[Deal]:

@@ -214,6 +214,9 @@ class Tabled(Protocol):
     def histories(self, ask: Any, start_ms: int, end_ms: int) -> list[Any]:
         """What `Ask.histories` gives."""
 
+    def stays(self, ask: Any, window: Any, start_ms: int, end_ms: int) -> Iterator[Any]:
+        """What `Ask.stays` gives."""
+
     def entity(self, entity_id: str) -> Entity:
         """One opportunity with all its events; without any if it is unknown."""
 

@@ -66,6 +66,7 @@ HEAD: Final = np.dtype(
         ("lead_source", "<i4"),
         ("states", "<i4"),  # how many states follow
         ("type", "i1"),
+        ("died", "i1"),  # whether a deletion or a merge was ever said of it
     ]
 )
 STATE: Final = np.dtype(
@@ -199,7 +200,9 @@ def deal_facts(rows: Ints, counts: Sequence[int] | Int64, table: StageTable) -> 
     said = (kind == CHANGED) | (kind == COMPLETE)
     heads["dead_at"] = NEVER
     if not said.all():
-        heads["dead_at"] = _dead_at(_Groups(first), kind, t)
+        groups = _Groups(first)
+        heads["dead_at"] = _dead_at(groups, kind, t)
+        heads["died"] = groups.newest((kind == DELETED) | (kind == MERGED)) >= 0
     earliest = t[starts]
 
     deals = np.cumsum(first) - 1  # the deal of each row

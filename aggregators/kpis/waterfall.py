@@ -86,6 +86,8 @@ def steps(ask: Ask, window: Span) -> Iterator[Step]:
     """
     end_ms = min(ask.calendar.end_ms(window.end), ask.as_of_ms)
     start_ms = min(ask.calendar.end_ms(window.start - DAY), end_ms)
+    for came, first, last, left in ask.stays(window, start_ms, end_ms):
+        yield from _steps(ask, Stay(came, first, last, left))
     for opportunity in ask.histories(start_ms, end_ms):
         stay = _stay(ask, opportunity, window, start_ms, end_ms)
         if stay:

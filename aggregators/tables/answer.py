@@ -27,7 +27,6 @@ from aggregators.tables.split import Split, day_number, day_of
 from aggregators.zones import Int64
 from events.currencies import EXPONENTS
 
-
 _DENSE: Final = 4_000_000
 """Up to so many possible groups are looked up in a table instead of sorted."""
 
@@ -331,7 +330,7 @@ def _groups(fast: FastAsk, counted: Counted) -> tuple[Int64, list[tuple[str, ...
     for each in keys.tolist():
         found = []
         for _ in columns:
-            each, code = divmod(each, len(texts))  # noqa: PLW2901 - peeled off from the last column
+            each, code = divmod(each, len(texts))
             found.append(texts[code])
         labels.append(tuple(reversed(found)))
     return group, labels

@@ -20,11 +20,11 @@ class Cut:
         rows = np.flatnonzero((states["since"] <= as_of_ms) & (as_of_ms < states["until"]))
         deals = states["deal"][rows]
         alive = table.heads["dead_at"][deals] == NEVER
-        self._rows, self.deals = rows[alive], deals[alive]
+        self.rows, self.deals = rows[alive], deals[alive]
         self._columns: dict[str, Any] = {}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __getitem__(self, name: str) -> Any:
         column = self._columns.get(name)
@@ -32,7 +32,7 @@ class Cut:
             if HEAD.names is not None and name in HEAD.names:
                 column = self.table.heads[name][self.deals]
             else:
-                column = self.table.states[name][self._rows]
+                column = self.table.states[name][self.rows]
             self._columns[name] = column
         return column
 

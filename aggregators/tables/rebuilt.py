@@ -1,19 +1,26 @@
 """Deals of the exact road, rebuilt from fact tables: for KPIs that have no fast road yet, and `explain`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Final
 
+import numpy as np
+
 from aggregators.ask import Ask
+from aggregators.calendar import Span
 from aggregators.company import Entity
 from aggregators.deal_facts import (
     FLAG_CLOSE_AFTER_EVENT,
     FLAG_CLOSE_BEFORE_CREATION,
+    HEAD,
+    LOST,
     NEVER,
     NO_DATE,
+    OMITTED,
     OPEN,
     UNKNOWN,
+    WON,
     fact_outcome,
 )
 from aggregators.opportunity import CLOSE_AFTER_EVENT, CLOSE_BEFORE_CREATION, UNKNOWN_STAGE, Deal, Opportunity
@@ -21,7 +28,8 @@ from aggregators.rows import CATEGORIES, TYPES
 from aggregators.state import DealState
 from aggregators.tables.cut import Cut
 from aggregators.tables.deals import DealTable
-from aggregators.tables.split import DAY_ZERO
+from aggregators.tables.split import DAY_ZERO, day_number
+from aggregators.zones import Int64
 
 _COLUMNS: Final = (
     "name",
@@ -53,6 +61,11 @@ _COLUMNS: Final = (
 )
 
 
+_OF_HEAD: Final = frozenset(HEAD.names or ())
+Visit = tuple[str, Deal, Deal, str | None]
+"""How a deal came into a window of the waterfall, the deal then, the deal as it left or at the end, how it left."""
+
+
 class TabledDeals:
     """The opportunities of a company whose deals live in a table, and their statements in packed states."""
 
@@ -68,10 +81,50 @@ class TabledDeals:
         """Every deal that exists at an instant, as it stands then, by id."""
         return deals_at(self._table, ask, instant_ms)
 
+    def stays(self, ask: Ask, window: Span, start_ms: int, end_ms: int) -> Iterator[Visit]:
+        """The waterfall's stays of all deals that were never deleted nor merged; `histories` has the others."""
+        table, states = self._table, self._table.states
+        rows = np.flatnonzero((states["since"] <= end_ms) & (states["until"] > start_ms))
+        rows = rows[(table.heads["died"][states["deal"][rows]] == 0)]
+        if not len(rows):
+            return
+        expected = states["expected_day"][rows]
+        inside = (
+            (states["outcome"][rows] == OPEN)
+            & (expected >= day_number(window.start))
+            & (expected <= day_number(window.end))
+        )
+        deals = states["deal"][rows]
+        starts = np.flatnonzero(np.append(True, deals[1:] != deals[:-1]))
+        here = np.arange(len(rows))
+        into = np.minimum.reduceat(np.where(inside, here, len(rows)), starts)
+        last_in = np.maximum.reduceat(np.where(inside, here, -1), starts)
+        some = last_in >= 0
+        begin, into, last_in = starts[some], into[some], last_in[some]
+        end = np.append(starts[1:], len(rows))[some] - 1
+        since, outcome = states["since"][rows], states["outcome"][rows]
+
+        stayed, closed = end == last_in, (outcome[end] == WON) | (outcome[end] == LOST)
+        out = np.where(stayed | closed, end, np.minimum(last_in + 1, end))
+        left_at = np.where(stayed | closed, end_ms, since[out])
+        firsts = built(table, ask, rows[into], np.maximum(since[into], start_ms))
+        lasts = built(table, ask, rows[out], left_at)
+        came = np.select(
+            [since[into] <= start_ms, since[begin] > start_ms, outcome[begin] == OPEN],
+            ["start", "created", "pulled_in"],
+            "reopened",
+        )
+        exits = {OPEN: "pushed_out", OMITTED: "deleted", WON: "won", LOST: "lost"}
+        for how, first, last, stays, kind in zip(
+            came.tolist(), firsts, lasts, stayed.tolist(), outcome[end].tolist(), strict=True
+        ):
+            yield how, first, last, None if stays else exits[kind]
+
     def histories(self, ask: Ask, start_ms: int, end_ms: int) -> list[Opportunity]:
-        """The opportunities, dead ones too, that were open at any instant between; by id."""
+        """The opportunities that were ever deleted or merged, and open at any instant between; by id."""
         rows = self._table.states
         stood = (rows["outcome"] == OPEN) & (rows["since"] <= end_ms) & (rows["until"] > start_ms)
+        stood &= self._table.heads["died"][rows["deal"]] != 0
         subjects = sorted({self._table.ids[deal] for deal in rows["deal"][stood].tolist()})
         found = []
         for subject in subjects:
@@ -92,10 +145,18 @@ class TabledDeals:
 def deals_at(table: DealTable, ask: Ask, instant_ms: int) -> list[Deal]:
     """Every deal that exists at an instant, as it stands then, by id: what `Ask.deals_at` gives."""
     cut = Cut(table, instant_ms)
+    found = built(table, ask, cut.rows, np.full(len(cut), instant_ms, dtype=np.int64))
+    found.sort(key=lambda deal: deal.id)
+    return found
+
+
+def built(table: DealTable, ask: Ask, rows: Int64, instants: Int64) -> list[Deal]:
+    """The deal of each state (a row of the table), as it stands at that state's instant."""
+    states, heads = table.states, table.heads
+    deals = states["deal"][rows]
     labels, names = table.labels.texts, table.names.texts
     meaning, rates, accounts, people = ask.meaning, ask.rates, ask.accounts, ask.people
     several = len(meaning.pipelines) > 1
-    as_of_on = ask.calendar.day(instant_ms)
     days: dict[int, date | None] = {NO_DATE: None}
     persons: dict[int, str | None] = {0: None}
 
@@ -111,8 +172,8 @@ def deals_at(table: DealTable, ask: Ask, instant_ms: int) -> list[Deal]:
         return persons[code]
 
     found: list[Deal] = []
-    columns = [cut[name].tolist() for name in _COLUMNS]
-    for deal, *one in zip(cut.deals.tolist(), *columns, strict=True):
+    columns = [(heads[name][deals] if name in _OF_HEAD else states[name][rows]).tolist() for name in _COLUMNS]
+    for deal, instant_ms, *one in zip(deals.tolist(), instants.tolist(), *columns, strict=True):
         (
             name, account, type_, lead, referrer, pipeline, stage, outcome, created, created_day, creator,
             owner, closer, closed_at, closed_day, dated, cycle, expected_day, currency, amount, probability,
@@ -149,7 +210,7 @@ def deals_at(table: DealTable, ask: Ask, instant_ms: int) -> list[Deal]:
                 native_amount=native,
                 amount=None
                 if native is None
-                else rates.convert(native, labels[currency], closed_on or as_of_on),
+                else rates.convert(native, labels[currency], closed_on or ask.calendar.day(instant_ms)),
                 probability=Fraction(probability, 1_000_000),
                 forecast_category=CATEGORIES[category],
                 idle_ms=instant_ms - forward,
@@ -158,7 +219,6 @@ def deals_at(table: DealTable, ask: Ask, instant_ms: int) -> list[Deal]:
                 flags=_flags(flags, (pipeline_name, stage_name or "") in meaning.stages),
             )
         )
-    found.sort(key=lambda deal: deal.id)
     return found
 
 
