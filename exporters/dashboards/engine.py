@@ -1,11 +1,14 @@
 """The engine's board: is the machinery well that makes the numbers?"""
 
+from events.topics import TOPICS
 from exporters.dashboards.header import header
 from exporters.dashboards.panel import Board, Panel, Query, States, Words
+from exporters.labels import DEAD_LETTER_REASONS, RECORD_RESULTS
 from exporters.promql import select
 
 UP = States(Words("● up", "● 運作"), Words("▲ down", "▲ 停止"), Words("▼ down", "▼ 停止"))
 _RATE = "$__rate_interval"
+CODES = ("200", "202", "204", "400", "401", "413", "429", "503")
 
 
 def _line(
@@ -143,6 +146,7 @@ BOARD = Board(
                         Query(
                             _per_second("result", "dealpulse_worker_events_total"),
                             Words("{{result}}", "{{result}}"),
+                            names=(*RECORD_RESULTS, "translated"),
                         ),
                     ),
                     "count",
@@ -155,6 +159,7 @@ BOARD = Board(
                         Query(
                             f"sum by (topic) (max without (instance) ({select('dealpulse_worker_lag_events')}))",
                             Words("{{topic}}", "{{topic}}"),
+                            names=TOPICS,
                         ),
                     ),
                     "count",
@@ -168,6 +173,7 @@ BOARD = Board(
                         Query(
                             f"max by (topic) ({select('dealpulse_worker_lag_seconds')})",
                             Words("{{topic}}", "{{topic}}"),
+                            names=TOPICS,
                         ),
                     ),
                     "seconds",
@@ -216,6 +222,7 @@ BOARD = Board(
                         Query(
                             f"sum by (topic) (max without (instance) ({select('dealpulse_worker_shard_bytes')}))",
                             Words("{{topic}}", "{{topic}}"),
+                            names=TOPICS,
                         ),
                     ),
                     "bytes",
@@ -228,6 +235,7 @@ BOARD = Board(
                         Query(
                             _per_second("reason", "dealpulse_dead_letters_total"),
                             Words("{{reason}}", "{{reason}}"),
+                            names=DEAD_LETTER_REASONS,
                         ),
                     ),
                     "count",
@@ -239,6 +247,7 @@ BOARD = Board(
                         Query(
                             _per_second("code", "dealpulse_gateway_requests_total"),
                             Words("{{code}}", "{{code}}"),
+                            names=CODES,
                         ),
                     ),
                     "count",

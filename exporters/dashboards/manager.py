@@ -3,7 +3,7 @@
 from exporters.dashboards import sales
 from exporters.dashboards.header import header
 from exporters.dashboards.panel import Board, Panel, Query, Words
-from exporters.dashboards.queries import by_rep, by_team, days, ratio, sum_by, total, total_of
+from exporters.dashboards.queries import STAGE_ORDER, by_rep, by_team, days, ratio, sum_by, total, total_of
 from exporters.dashboards.sales import QUARTER, SAMPLES, with_goal
 
 YEAR = "trailing_12m"
@@ -153,6 +153,7 @@ def _stagnation_by_stage() -> Panel:
         kpi="stagnation",
         reading="stagnation",
         category="stage_name",
+        order=STAGE_ORDER,
     )
 
 
@@ -199,6 +200,7 @@ def _stalled_by_stage() -> Panel:
         kpi="stalled",
         reading="count",
         category="stage_name",
+        order=STAGE_ORDER,
     )
 
 

@@ -24,7 +24,8 @@ class Query:
     """One line of a panel. `legend` names it; `{{label}}` in it is the value of a label.
 
     `unit` where it differs from the panel's; `state` makes it a judgement: 0 good, 1 warning, 2 bad;
-    `limits` colours the value itself from its warning and its bad limit on.
+    `limits` colours the value itself from its warning and its bad limit on. `names` are the values of
+    the label in the legend, each of which keeps a colour of its own.
     """
 
     expression: str
@@ -33,6 +34,7 @@ class Query:
     colour: str = ""
     state: "States | None" = None
     limits: tuple[float, float] | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Panel:
     where: Mapping[str, str] = field(default_factory=dict)
     category: str = ""
     """The label whose values are the bars or the rows."""
+    order: str = ""
+    """A query by the category whose values put bars or rows in order; empty: by name."""
     lowest: float | None = None
     stacked: bool = False
     empty: Words | None = None

@@ -62,3 +62,5 @@ def goal(kpi: str, reading: str) -> str:
 
 
 FRESHNESS: Final = f"max by (job) ({select('dealpulse_freshness_timestamp_seconds')})"
+STAGE_ORDER: Final = f"max by (stage_name) ({over_instances(select('dealpulse_stage_order'))})"
+"""Puts stages in the order of the pipeline."""

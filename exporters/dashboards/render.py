@@ -1,5 +1,6 @@
 """Turns boards into the JSON that Grafana reads: the same text for the same board, always."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from exporters.names import FAMILIES, KPI_FAMILIES
 WIDTH: Final = 24
 _DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _ROW_HEIGHT: Final = 1
+_ROWS: Final = frozenset({"table", "barchart"})
+"""Kinds whose queries are joined to one row per value of the category."""
+_ORDER: Final = "Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,15 @@ def _panel(panel: Panel, board: Board, lang: str, setting: Setting) -> Any:
         reference = chr(ord("A") + number)
         made.with_target(_target(query, panel, reference, lang))
         properties = _properties(query, panel, lang, setting)
-        if properties:
+        if properties and panel.kind in _ROWS:
+            # Joined, the fields are known by name, no longer by query.
+            made.override_by_name(_value_name(panel, reference), properties)
+        elif properties:
             made.override_by_query(reference, properties)
+        for name, colour in zip(query.names, itertools.cycle(look.SERIES.values())):
+            made.override_by_name(name, [_fixed(colour)])
+    if panel.order:
+        made.with_target(_target(Query(panel.order, Words("order", "順序")), panel, _ORDER, lang))
     if panel.kpi:
         made.links([_explanation(panel, lang)])
     return made
@@ -140,12 +151,18 @@ def _target(query: Query, panel: Panel, reference: str, lang: str) -> Any:
     made.datasource(_DATASOURCE)
     if panel.kind in {"timeseries", "statetimeline"}:
         return made.range()
-    if panel.kind in {"table", "barchart"}:
-        made.format(_TABLE)
+    if panel.kind in _ROWS:
+        made.format(PromQueryFormat.TABLE)
     return made.instant()
 
 
-_TABLE: Final = PromQueryFormat.TABLE
+def _value_name(panel: Panel, reference: str) -> str:
+    """What Grafana calls the value of a query among the columns of a table."""
+    return f"Value #{reference}" if len(panel.queries) > 1 or panel.order else "Value"
+
+
+def _fixed(colour: str) -> models.DynamicConfigValue:
+    return models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
 
 
 def _properties(query: Query, panel: Panel, lang: str, setting: Setting) -> list[models.DynamicConfigValue]:
@@ -154,11 +171,10 @@ def _properties(query: Query, panel: Panel, lang: str, setting: Setting) -> list
         unit = look.unit_of(query.unit, lang=lang, currency=setting.currency)
         found.append(models.DynamicConfigValue(id_val="unit", value=unit))
         found.append(models.DynamicConfigValue(id_val="decimals", value=look.decimals_of(query.unit)))
-    if panel.kind in {"table", "barchart"}:
+    if panel.kind in _ROWS:
         found.append(models.DynamicConfigValue(id_val="displayName", value=query.legend.say(lang)))
     if query.colour:
-        colour = {"mode": "fixed", "fixedColor": look.SERIES[query.colour]}
-        found.append(models.DynamicConfigValue(id_val="color", value=colour))
+        found.append(_fixed(look.SERIES[query.colour]))
     if query.limits is not None:
         warning, bad = query.limits
         steps = [
@@ -263,17 +279,16 @@ def _table(panel: Panel, board: Board, lang: str) -> Any:  # noqa: ARG001
 
 def _joined(made: Any, panel: Panel, lang: str) -> Any:  # noqa: ARG001
     """One row per value of the category: the queries, joined by it, without times and other labels."""
-    kept = [panel.category, *(f"Value #{chr(ord('A') + n)}" for n in range(len(panel.queries)))]
-    if len(panel.queries) == 1:
-        kept.append("Value")
-    pattern = "^(" + "|".join(kept) + ")$"
-    return made.with_transformation(
-        models.DataTransformerConfig(
-            id_val="joinByField", options={"byField": panel.category, "mode": "outer"}
-        )
-    ).with_transformation(
-        models.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"pattern": pattern}})
-    )
+    values = [_value_name(panel, chr(ord("A") + number)) for number in range(len(panel.queries))]
+    pattern = "^(" + "|".join([panel.category, *values]) + ")$"
+    sorted_by = f"Value #{_ORDER}" if panel.order else panel.category
+    for name, options in (
+        ("joinByField", {"byField": panel.category, "mode": "outer"}),
+        ("sortBy", {"fields": {}, "sort": [{"field": sorted_by}]}),
+        ("filterFieldsByName", {"include": {"pattern": pattern}}),
+    ):
+        made.with_transformation(models.DataTransformerConfig(id_val=name, options=options))
+    return made
 
 
 def _statetimeline(panel: Panel, board: Board, lang: str) -> Any:  # noqa: ARG001

@@ -3,7 +3,7 @@
 from exporters.dashboards import look
 from exporters.dashboards.header import header
 from exporters.dashboards.panel import Board, Panel, Query, Words
-from exporters.dashboards.queries import REP, days, judged, of_rep, ratio
+from exporters.dashboards.queries import REP, STAGE_ORDER, days, judged, of_rep, ratio
 from exporters.dashboards.sales import QUARTER, SAMPLES
 from exporters.promql import over_instances, select
 
@@ -103,6 +103,7 @@ def _progress() -> Panel:
         reading="count",
         where=WHERE,
         category="stage_name",
+        order=STAGE_ORDER,
     )
 
 
@@ -119,6 +120,7 @@ def _progress_amount() -> Panel:
         reading="amount",
         where=WHERE,
         category="stage_name",
+        order=STAGE_ORDER,
     )
 
 

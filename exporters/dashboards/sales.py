@@ -3,6 +3,7 @@
 from exporters.dashboards import look
 from exporters.dashboards.panel import Panel, Query, Words
 from exporters.dashboards.queries import (
+    STAGE_ORDER,
     by_rep,
     by_team,
     days,
@@ -144,6 +145,7 @@ def stage_counts(width: int, height: int, *, title: Words) -> Panel:
         kpi="open",
         reading="count",
         category="stage_name",
+        order=STAGE_ORDER,
     )
 
 
@@ -164,6 +166,7 @@ def stage_amounts(width: int, height: int) -> Panel:
         kpi="open",
         reading="amount",
         category="stage_name",
+        order=STAGE_ORDER,
     )
 
 

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from aggregators.kpis import registry
 from exporters import labels, names
 from exporters.family import SELECTORS, Family
 from exporters.names import ENGINE_FAMILIES, FAMILIES, KPI_FAMILIES
@@ -172,3 +173,13 @@ def test_engine_families_say_who_serves_them() -> None:
         "worker",
         "gateway",
     }
+
+
+def test_versions_are_those_of_the_definitions() -> None:
+    for one in KPI_FAMILIES.values():
+        if one.kpi:
+            kpi = registry()[one.kpi]
+            assert one.version == kpi.version, one.name
+            assert not one.number.isdigit() or kpi.number in {None, int(one.number)}, one.name
+            for answer in one.answers.values():
+                assert answer.reading in {reading.name for reading in registry()[answer.kpi].readings}

@@ -98,6 +98,12 @@ def _of_panel(panel: Mapping[str, Any]) -> Iterator[str]:
     for colour in re.findall(r"#[0-9A-Fa-f]{6}", str(panel)):
         if colour not in COLOURS:
             yield f"{title}: colour {colour}"
+    named = [one.get("matcher", {}).get("id") for one in panel.get("fieldConfig", {}).get("overrides", [])]
+    by_label = any("{{" in target.get("legendFormat", "") for target in panel.get("targets", []))
+    if panel["type"] == "timeseries" and by_label and "byName" not in named:
+        yield f"{title}: series without colours of their own"
+    if panel["type"] in {"table", "barchart"} and "byFrameRefID" in named:
+        yield f"{title}: joined columns are matched by query"
     yield from _unsigned_states(panel, title)
     targets = panel.get("targets", [])
     if not targets:

@@ -161,3 +161,26 @@ def _spoilt(change: str) -> list[str]:
 def test_a_wrong_board_is_found_out(change: str, complaint: str) -> None:
     found = _spoilt(change)
     assert any(complaint in one for one in found), found
+
+
+def test_series_of_one_label_differ_in_colour() -> None:
+    board = load("en", "engine")
+    for panel in panels(board):
+        colours = [
+            one["value"]["fixedColor"]
+            for override in panel["fieldConfig"]["overrides"]
+            if override["matcher"]["id"] == "byName" and panel["type"] == "timeseries"
+            for one in override["properties"]
+            if one["id"] == "color"
+        ]
+        assert len(set(colours)) == len(colours), panel["title"]
+
+
+def test_stages_stand_in_the_order_of_the_pipeline() -> None:
+    for name in ("executive", "manager", "rep"):
+        for panel in panels(load("en", name)):
+            steps = {one["id"]: one["options"] for one in panel.get("transformations", [])}
+            if steps.get("joinByField", {}).get("byField") == "stage_name":
+                assert steps["sortBy"]["sort"] == [{"field": "Value #Z"}], panel["title"]
+                assert "stage_order" in panel["targets"][-1]["expr"]
+                assert "#Z" not in steps["filterFieldsByName"]["include"]["pattern"]
