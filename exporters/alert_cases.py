@@ -127,9 +127,9 @@ def _with_target(selector: str, target: str) -> str:
 
 
 def _sales_cases(one: Sales) -> Iterator[Case]:
-    # A day in steps of half an hour: a step evaluates every rule, and costs some milliseconds.
-    step = 30 if one.minutes >= _DAY else 5 if one.minutes >= 240 else 1
-    late = one.minutes // step + 30
+    # In steps of ten minutes or half an hour: a step evaluates every rule, which takes milliseconds.
+    step = 30 if one.minutes >= _DAY else 10
+    late = one.minutes // step + 10
     lasting = one.minutes // step
     fires = Check(one.minutes, one.alert, ((one.labels, one.summary),))
 
@@ -150,23 +150,23 @@ def _sales_cases(one: Sales) -> Iterator[Case]:
         return Case(name, series, checks, step)
 
     yield case("fires when it has lasted, not before", run((one.firing, late)), silent(lasting - 1), fires)
-    yield case("is silent at the threshold itself", run((one.quiet, late)), silent(lasting + 20))
+    yield case("is silent at the threshold itself", run((one.quiet, late)), silent(lasting + 8))
     yield case(
         "resolves when the figure is back",
-        run((one.firing, lasting + 5), (one.quiet, 30)),
+        run((one.firing, lasting + 3), (one.quiet, 8)),
         fires,
-        silent(lasting + 10),
+        silent(lasting + 6),
     )
     yield case(
         "resolves when the exporter stops telling the figure",
-        run((one.firing, lasting + 5), tail="stale"),
+        run((one.firing, lasting + 3), tail="stale"),
         fires,
-        silent(lasting + 12),
+        silent(lasting + 6),
     )
-    yield case("is silent without any series of the figure", run(({}, late)), silent(lasting + 20))
-    yield case("is silent without a sample", run((one.no_sample, late)), silent(lasting + 20))
+    yield case("is silent without any series of the figure", run(({}, late)), silent(lasting + 8))
+    yield case("is silent without a sample", run((one.no_sample, late)), silent(lasting + 8))
     if one.too_few is not None:
-        yield case("is silent over too few records", run((one.too_few, late)), silent(lasting + 20))
+        yield case("is silent over too few records", run((one.too_few, late)), silent(lasting + 8))
     yield case(
         "comes once from two exporters",
         run((one.firing, late)) | run((one.firing, late), target=_SECOND_EXPORTER),
