@@ -26,9 +26,7 @@ def chosen(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             click.argument("names", nargs=-1, metavar="[TOPIC/PARTITION/OFFSET]..."),
-            click.option(
-                "--topic", "topics", multiple=True, type=click.Choice(TOPICS), help="Only of these."
-            ),
+            click.option("--topic", "topics", multiple=True, help="Only of these."),
             click.option("--reason", "reasons", multiple=True, help="Only these, such as invalid_data."),
             click.option("--since", help="Appended at or after this instant (RFC 3339)."),
             click.option("--until", help="Appended before this instant."),
@@ -169,6 +167,7 @@ def _run(
     """Do something with the letterbox and the choice that the options make."""
     settings = invocation.settings({"kafka.brokers": options["brokers"], "redis.url": options["redis_url"]})
 
+    from events.adapters.settings import connect_topics
     from streams.letterbox import Choice, Fate, Letterbox
 
     fates: frozenset[Fate] = frozenset({"waiting"})
@@ -180,14 +179,24 @@ def _run(
         fates=fates | {"replayed", "dropped"} if every else fates,
     )
 
+    topics = _topics(options["topics"], (*TOPICS, *connect_topics(settings.adapters)))
+
     async def run() -> Done:
         box = Letterbox(settings.kafka, settings.redis)
         try:
-            return await deed(box, choice, options["topics"] or TOPICS)
+            return await deed(box, choice, topics)
         finally:
             await box.close()
 
     return asyncio.run(run())
+
+
+def _topics(wanted: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The topics that are meant: those of entities, and the Connect topics that adapters translate."""
+    for topic in wanted:
+        if topic not in known:
+            raise UsageError(f"--topic: {topic!r} has no dead letters. There are {', '.join(known)}")
+    return wanted or known
 
 
 def _require_choice(options: dict[str, Any], *, every: bool) -> None:

@@ -215,6 +215,16 @@ class Adapters(BaseModel):
         return adapters
 
 
+def connect_topics(adapters: Mapping[str, Adapter]) -> tuple[str, ...]:
+    """The Connect topics that the worker translates, in the order of the configuration."""
+    return tuple(
+        topic
+        for settings in adapters.values()
+        if isinstance(settings, TopicSettings)
+        for topic in settings.topics
+    )
+
+
 def check_mapping(entity: Entity, fields: Mapping[str, str], values: Mapping[str, Mapping[str, str]]) -> None:
     """Every field on our side exists, and every choice on our side is one; `ValueError` if not."""
     known = FIELDS[entity]

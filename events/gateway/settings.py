@@ -22,7 +22,9 @@ class GatewaySettings(BaseModel, frozen=True, extra="forbid"):
     max_in_flight: int = Field(
         256, ge=1, description="Requests worked on at once; more are refused with 429 and Retry-After."
     )
-    answer_within: Duration = Field(5.0, gt=0, description="Kafka must acknowledge within it, else 503.")
+    answer_within: Duration = Field(
+        4.5, gt=0, description="Kafka must acknowledge within it, else 503; HubSpot waits 5 s for an answer."
+    )
     receive_within: Duration = Field(
         10.0, gt=0, description="A request must have arrived within it, else 408."
     )

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,12 @@ merged_into_column = "merged_into"
 class Translating(Worker):
     """A worker whose configuration names two adapters."""
 
+    fixed = False
+    """Whether the configuration explains the type `Strategic`."""
+
     def prepare(self, folder: Path) -> None:
-        (folder / "dealpulse.toml").write_text(CONFIG)
+        fix = "[adapters.org.opportunity.values.type]\nStrategic = 'expansion'\n" if self.fixed else ""
+        (folder / "dealpulse.toml").write_text(CONFIG + fix)
 
 
 @pytest.fixture
@@ -147,6 +153,38 @@ def test_what_cannot_be_translated_is_a_dead_letter_of_its_topic(
     assert series == 1
 
 
+def test_after_a_fix_a_dead_letter_is_replayed_and_translated(connect: Broker, worker: Translating) -> None:
+    def dlq(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "dealpulse", "dlq", *words],
+            cwd=worker.folder, env=dict(worker.environment()), capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    async def test() -> None:
+        from tests.events.adapters.payloads import salesforce
+
+        await write(
+            connect, SALESFORCE, [json.dumps(salesforce(changed=("Type",), Type="Strategic")).encode()]
+        )
+        await until(lambda: worker.metric("dealpulse_dead_letters_total", topic=SALESFORCE) == 1)
+        listed = json.loads(await asyncio.to_thread(dlq, "list", "--json"))
+        assert (listed["topic"], listed["reason"]) == (SALESFORCE, "invalid_data")
+        assert "adapters.<name>.opportunity.values.type" in listed["message"]
+
+        worker.kill()
+        worker.fixed = True
+        await asyncio.to_thread(worker.start)
+        await asyncio.to_thread(dlq, "replay", "--topic", SALESFORCE)
+        await until(lambda: worker.metric("dealpulse_worker_events_total", result="translated") == 1)
+        (record,) = await records(connect, TOPIC)
+        assert read(record.value, TOPIC).data == {"type": "expansion"}
+        assert await asyncio.to_thread(dlq, "list", "--json") == ""
+
+    asyncio.run(test())
+
+
+@pytest.mark.e2e
 def test_a_worker_killed_amid_records_translates_all_of_them(connect: Broker, worker: Translating) -> None:
     async def test() -> None:
         steps = history(40, seed=3)
