@@ -6,19 +6,20 @@ changes = what revenue retention divides, reps there at the start less those who
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from aggregators.ask import Ask
 from aggregators.calendar import Calendar, Span
 from aggregators.kpi import UNASSIGNED
-from aggregators.kpis import customer_retention, find_kpi, ramp_up, rep_retention
+from aggregators.kpis import customer_retention, goal, ramp_up, rep_retention
 from aggregators.meaning import Meaning
-from aggregators.question import Question, Row
+from aggregators.question import Question
 from events.currencies import EXPONENTS
 from exporters.evaluate import Evaluator
 from exporters.family import Answer
 from exporters.figures import Asked, Series
-from exporters.labels import LEAVE_REASONS, MILESTONES, PLANS, QUARTERS, REP_PLANS, REVENUE_CHANGES
+from exporters.labels import ASKED_AS, LEAVE_REASONS, MILESTONES, PLANS, QUARTERS, REP_PLANS, REVENUE_CHANGES
 
 Keys = Iterable[tuple[str, ...]]
 
@@ -134,7 +135,6 @@ class Counted:
 
     def goals(self, evaluator: Evaluator, now_ms: int, _: Sequence[str]) -> dict[str, Series]:
         """The goals of KPIs' readings; the company's has no team."""
-        asked = Asked(evaluator, now_ms)
         scopes: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
             ("", (), PLANS),
             ("", ("team",), PLANS),
@@ -142,25 +142,34 @@ class Counted:
         )
         found: dict[str, Series] = defaultdict(dict)
         for prefix, by, windows in scopes:
+            ask = Ask(evaluator.company, Question("goal", now_ms, None, by, now_ms=now_ms))
             for window in windows:
-                for row in asked.every("goal", by, window, self._calendar):
-                    labels = dict(row.by)
-                    if labels["part"] == "goal" and row.value is not None:
-                        holder = [labels.get(name, "") for name in ((*by,) if by else ("team",))]
-                        value, currency = self._in_unit(row, labels["kpi"])
-                        key = (*holder, labels["kpi"], row.reading, currency, window)
-                        found[f"dealpulse_{prefix}kpi_goal"][key] = value
+                for one in goal.wanted_in(ask, self._plan_span(ask, window)):
+                    labels = dict(one.labels)
+                    holder = [labels[name] for name in by] if by else [""]
+                    value, currency = self._in_unit(one)
+                    key = (*holder, one.kpi, one.reading.name, currency, window)
+                    found[f"dealpulse_{prefix}kpi_goal"][key] = value
         return dict(found)
 
-    def _in_unit(self, row: Row, kpi: str) -> tuple[float, str]:
+    def _plan_span(self, ask: Ask, window: str) -> Span:
+        """The whole period that a plan's window lies in."""
+        name, back = ASKED_AS[window]
+        span = self._calendar.windows(name, ask.as_of_on)[0][1]
+        return span if back == 0 else self._calendar.windows(name, span.end + timedelta(days=1))[0][1]
+
+    def _in_unit(self, one: goal.Wanted) -> tuple[float, str]:
         """The goal in base units, and its currency (empty if it is no money)."""
-        unit = find_kpi(kpi).reading(row.reading).unit
-        value = float(row.value or 0)
-        if unit == "money":
-            return value / self._minor, self._currency
-        if unit == "money_per_second":
-            return value * 1000 / self._minor, self._currency
-        return (value / 1000 if unit == "seconds" else value), ""
+        value = float(one.value)
+        match one.reading.unit:
+            case "money":
+                return value / self._minor, self._currency
+            case "money_per_second":
+                return value * 1000 / self._minor, self._currency
+            case "seconds":
+                return value / 1000, ""
+            case _:
+                return value, ""
 
     def omitted(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
         """Deals closed in a stage that is in no ratio, for the owner at the close."""

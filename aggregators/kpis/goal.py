@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -25,20 +25,37 @@ def rows(ask: Ask) -> Iterator[Row]:
     Company-wide the company's goals, by team the teams', by rep the reps'; goals are never added up. A
     goal for a KPI or reading that there is not has no rows.
     """
+    for window, span in windows(ask, GOAL, GOAL.readings[0]):
+        wanted = list(wanted_in(ask, span))
+        figures = {kpi: _figures(ask, registry()[kpi], span) for kpi in {one.kpi for one in wanted}}
+        for one in wanted:
+            found = figures[one.kpi].get((one.reading.name, one.labels))
+            yield from _rows(ask, window, one.reading, one.value, one.labels, one.kpi, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reading should come to in a window, exact in its unit, for one holder."""
+
+    kpi: str
+    reading: Reading
+    labels: Labels
+    value: Number
+
+
+def wanted_in(ask: Ask, span: Span) -> Iterator[Wanted]:
+    """The goals of a window without the figures beside them, by KPI, reading and holder."""
     by = ask.question.by
     scope = "rep" if "rep" in by else "team" if by else "company"
     stated: dict[tuple[str, str, str], list[Goal]] = defaultdict(list)
     for goal in read_goals(ask.company, ask.people):
         if goal.target.scope == scope and _is_known(goal):
             stated[goal.kpi, goal.reading, goal.target.name].append(goal)
-    for window, span in windows(ask, GOAL, GOAL.readings[0]):
-        figures = {kpi: _figures(ask, registry()[kpi], span) for kpi in {kpi for kpi, _, _ in stated}}
-        for (kpi, name, holder), goals in sorted(stated.items()):
-            reading = registry()[kpi].reading(name)
-            wanted = _wanted(ask, reading, goals, span)
-            if wanted is not None:
-                labels = _labels(ask, holder, span)
-                yield from _rows(ask, window, reading, wanted, labels, kpi, figures[kpi].get((name, labels)))
+    for (kpi, name, holder), goals in sorted(stated.items()):
+        reading = registry()[kpi].reading(name)
+        wanted = _wanted(ask, reading, goals, span)
+        if wanted is not None:
+            yield Wanted(kpi, reading, _labels(ask, holder, span), wanted)
 
 
 def _rows(

@@ -17,6 +17,7 @@ from events.simulator import SAULS_DOLLS, Simulation
 from exporters.counted import Counted
 from exporters.figures import Series
 from exporters.names import FAMILIES
+from tests.integration.traffic import envelope
 
 NOW_MS = time_ns("2026-05-20T12:00:00+08:00") // 1_000_000
 
@@ -105,6 +106,32 @@ def test_a_gap_is_what_is_missing_to_the_target_and_never_negative(evaluator: Ex
     for team, row in target.items():
         missing = (row.value or 0) - (won[team].value or 0 if team in won else 0)
         assert gaps[team, "quarter_to_date", "USD"] == pytest.approx(max(0.0, float(missing) / 100))
+
+
+def test_a_goal_is_the_stated_one_in_base_units(evaluator: ExactEvaluator) -> None:
+    for number, (subject, value) in enumerate(
+        [
+            ("company/2026-Q2/win_rate/closed_count", "0.6"),
+            ("company/2026-Q2/sales_cycle/mean", "4000000"),
+            ("company/2026/won/amount", "1200000"),
+            ("team:Taipei/2026-Q2/won/count", "30"),
+        ]
+    ):
+        stated_at = "2026-05-19T00:00:00Z"
+        message = envelope("target", "changed", subject, number, {"value": value}, time=stated_at)
+        evaluator.company.fold(read(message, "sales.target"))
+    found = families(evaluator, "goal")["dealpulse_kpi_goal"]
+    assert found["", "win_rate", "closed_count", "", "quarter_to_date"] == 0.6
+    assert found["", "sales_cycle", "mean", "", "quarter_to_date"] == 4_000_000
+    assert found["", "won", "amount", "USD", "year_to_date"] == 1_200_000
+    assert found["", "won", "amount", "USD", "quarter_to_date"] == pytest.approx(1_200_000 * 91 / 365)
+    assert found["Taipei", "won", "count", "", "quarter_to_date"] == 30
+    answered = {
+        (dict(row.by)["kpi"], row.reading): row.value
+        for row in evaluator.answer(Question("goal", NOW_MS, "fiscal_quarter", (), now_ms=NOW_MS))
+        if dict(row.by)["part"] == "goal"
+    }
+    assert float(answered["sales_cycle", "mean"] or 0) == 4_000_000 * 1000
 
 
 def test_the_first_contact_agrees_with_the_answer(evaluator: ExactEvaluator) -> None:
