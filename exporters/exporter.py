@@ -19,14 +19,16 @@ from aggregators.request import as_of_ms, questions
 from aggregators.state import fingerprint
 from aggregators.tables.answer import is_fast
 from events.clock import Clock
-from events.errors import UnreachableError
+from events.errors import DealpulseError, UnreachableError
 from events.log import get_logger
 from events.settings import KafkaSettings
 from events.topics import TOPICS
+from exporters.aside import Aside
 from exporters.evaluate import Evaluator
 from exporters.exposition import Exposition, Samples
 from exporters.family import Family
 from exporters.figures import Series
+from exporters.letters import Letters
 from exporters.metrics import EngineMetrics, KpiMetrics
 from exporters.names import KPI_FAMILIES
 from exporters.settings import AlertSettings, ExporterSettings
@@ -70,7 +72,7 @@ class Exporter:
         shards = [(topic, partition) for topic in TOPICS for partition in range(config.kafka.partitions)]
         self.snapshot = Snapshot(config.meaning, shards)
         self._engine = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evaluate")
-        self._evaluator = Evaluator(self.snapshot)
+        self._evaluator, self._aside = Evaluator(self.snapshot), Aside()
         self._kpis = KpiMetrics(config.meaning, config.exporter, self.snapshot)
         self._self = EngineMetrics(
             config.meaning, config.alerts, self.snapshot, clock, version=config.version
@@ -94,9 +96,11 @@ class Exporter:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follower.run())
             group.create_task(self._keep_slow_figures())
+            group.create_task(Letters(self._config.redis, self.snapshot, self._self).run())
 
     def close(self) -> None:
-        """Let the evaluating thread end."""
+        """Let the evaluating thread end, and a child that is at work."""
+        self._aside.stop()
         self._engine.shutdown(wait=True, cancel_futures=True)
 
     # Answers
@@ -187,16 +191,26 @@ class Exporter:
             self._evaluated_ms, self._evaluated_at = now_ms, started
 
     async def _keep_slow_figures(self) -> None:
-        """KPIs without a fast road, one after the other, so that changes come in between them."""
+        """KPIs without a fast road, worked out aside: changes and scrapes never wait for them."""
         while True:
             if self.snapshot.fresh_ms is not None:
                 now_ms = self._clock.now_ms()
-                due = self._kpis.slow_due(now_ms)
-                if due:
-                    await self._read_statements()
-                for kpi in due:
-                    await self._on_engine(partial(self._kpis.evaluate_slow, kpi, now_ms))
+                if due := self._kpis.slow_due(now_ms):
+                    await self._work_out(due, now_ms)
             await asyncio.sleep(_SLOW_PAUSE_S)
+
+    async def _work_out(self, kpis: Sequence[str], now_ms: int) -> None:
+        try:
+            await self._read_statements()
+            job = partial(self._kpis.slow_families, kpis, now_ms)
+            reading = await self._on_engine(partial(self._aside.start, job))
+            families, failed = await asyncio.to_thread(self._aside.answer, reading)
+        except DealpulseError as error:
+            log.warning("figures.late", error=error)
+            return
+        self._kpis.keep(families)
+        for kpi, why in failed.items():
+            log.error("figures.failed", kpi=kpi, error=why)
 
     def _rendered(self, *, openmetrics: bool, names: Sequence[str]) -> tuple[bytes, int]:
         families: list[tuple[Family, Samples]] = []

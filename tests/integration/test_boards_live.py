@@ -45,7 +45,6 @@ RIGHTLY_EMPTY = {
     r"dealpulse_reported_": "as-reported figures are absent until a freeze has been kept",
     r'window="next_quarter"': "the simulated company states a quarter's targets ten days before it",
     r"ramping_rep_seconds.*/": "no sample while nobody is ramping up",
-    r"dealpulse_dead_letters_pending": "absent until dead letters are listed or replayed for the first time",
 }
 """Pattern of a query -> why it may rightly give nothing on a fresh installation."""
 
@@ -58,6 +57,8 @@ class Stack:
     exporter: ExporterProcess
     worker: Worker
     gateway: GatewayProcess
+    brokers: str
+    redis_url: str
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def stack() -> Iterator[Stack]:
         ):
             _post_one_event(gateway, 0)
             with Prometheus(_scraping(exporter, worker, gateway), _rules()) as prometheus:
-                found = Stack(prometheus, exporter, worker, gateway)
+                found = Stack(prometheus, exporter, worker, gateway, broker.brokers, redis.url)
                 _settle(found)
                 yield found
 
@@ -233,7 +234,6 @@ RIGHTLY_ABSENT = {
     r"^dealpulse_verify_": "absent until the first `dealpulse verify`",
     r"^dealpulse_adapter_gaps_total$": "no adapter is configured",
     r"^dealpulse_resync_pending$": "nothing is awaited",
-    r"^dealpulse_dead_letters_pending$": "absent until dead letters are listed for the first time",
     r"^dealpulse_rep_kpi_goal$": "no rep has a goal of his own",
 }
 """Pattern of a family -> why a fresh installation may rightly lack it."""
@@ -251,6 +251,33 @@ def test_every_family_of_the_registry_is_served_or_rightly_absent(stack: Stack) 
         if not served & set(one.series_names()) and not any(re.search(p, one.name) for p in RIGHTLY_ABSENT)
     ]
     assert not absent, "\n".join(absent)
+
+
+def test_the_dead_letters_that_wait_are_those_that_the_command_lists(stack: Stack) -> None:
+    listed = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "dealpulse",
+            "dlq",
+            "list",
+            "--brokers",
+            stack.brokers,
+            "--redis",
+            stack.redis_url,
+            "--json",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    waiting = len(listed.stdout.splitlines())
+    assert waiting > 0
+    shown = "sum(dealpulse_dead_letters_pending)"
+    wait_until(
+        lambda: float(stack.prometheus.series(shown)[0]["value"][1]) == waiting, f"not {waiting}", seconds=20
+    )
 
 
 def test_the_explanation_that_a_panel_links_to_is_there(stack: Stack) -> None:
