@@ -85,11 +85,12 @@ def _acv() -> Panel:
         "stat",
         Words("Annual contract value (ACV)", "年度合約價值"),
         Words(
-            "Average annual value of a contract: booked this quarter, and in force now.",
-            "每份合約的平均年度價值:本季簽訂,以及目前有效。",
+            "Average annual value of a contract: booked in the window chosen, and in force now. "
+            "The goal is the quarter's.",
+            "每份合約的平均年度價值:所選期間簽訂,以及目前有效。目標值為本季。",
         ),
         (
-            Query(per_contract("booked", QUARTER), Words("booked", "本季簽訂")),
+            Query(per_contract("booked", "$window"), Words("booked", "期間簽訂")),
             Query(per_contract("active", "now"), Words("in force", "目前有效")),
             Query(
                 total("acv_per_contract_samples", reading="active", window="now"),
@@ -103,7 +104,7 @@ def _acv() -> Panel:
         4,
         kpi="acv",
         reading="booked_per_contract",
-        period="fiscal_quarter",
+        period="${window}",
     )
 
 

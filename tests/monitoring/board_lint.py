@@ -56,6 +56,10 @@ def _of_board(board: Mapping[str, Any]) -> Iterator[str]:
     variables = board["templating"]["list"]
     if not variables or (variables[0]["name"], variables[0]["type"]) != ("datasource", "datasource"):
         yield "the first variable is not the data source"
+    shown = str(board["panels"]) + str([one.get("query") for one in variables])
+    for name in {one["name"] for one in variables} - {"datasource", "currency", "exporter"}:
+        if f"${name}" not in shown and f"${{{name}}}" not in shown:
+            yield f"nothing uses the variable {name}"
     first_row = min(panel["gridPos"]["y"] for panel in board["panels"])
     first = [panel for panel in panels(board) if panel["gridPos"]["y"] == first_row]
     asked = " ".join(target["expr"] for panel in first for target in panel["targets"])

@@ -128,6 +128,8 @@ def _spoilt(change: str) -> list[str]:
             target["expr"] = "max_over_time(dealpulse_freshness_timestamp_seconds[7d])"
         case "no age of the numbers":
             board["panels"] = [one for one in board["panels"] if one["title"] != "True as of"]
+        case "a useless variable":
+            board["templating"]["list"].append({"name": "region", "type": "custom", "query": "a,b"})
         case "editable":
             board["editable"] = True
         case "plug-in":
@@ -154,6 +156,7 @@ def _spoilt(change: str) -> list[str]:
         ("no words for no value", "no words for no value"),
         ("seven days of raw samples", "of raw samples"),
         ("no age of the numbers", "the first row does not show dealpulse_freshness"),
+        ("a useless variable", "nothing uses the variable region"),
         ("editable", "can be edited"),
         ("plug-in", "is no core panel"),
     ],
