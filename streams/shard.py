@@ -66,7 +66,7 @@ class Rewrite:
     """A shard on its way into Redis in full: slices of its subjects, under a new generation."""
 
     generation: str
-    subjects: list[str]
+    subjects: list[str] = field(default_factory=list)
     done: int = 0
     chunks: tuple[int, int] = (0, 0)
     facts_bytes: int = 0
@@ -199,7 +199,7 @@ class Shard:
                 meta=self._fields(now_ms),
                 delta=self._delta(change, now_ms),
                 deltas_kept=self._deltas_kept(len(change.facts), deltas_kept),
-                rewrite=self.rewrite.generation if self.rewrite else None,
+                rewrite=self.rewrite.generation if self.rewrite and self.rewrite.done else None,
             )
             self.pending = Pending(write, tuple(self.sends))
             self.sends = []
@@ -243,14 +243,16 @@ class Shard:
             self.state.take_change()  # whatever it says, the slices say too
             self.generation = ""
         self.wants_rewrite = False
-        self.rewrite = Rewrite(new_generation(), self.state.subjects())
+        self.rewrite = Rewrite(new_generation())
         return self.rewrite
 
     def next_slice(self, size: int) -> Change | None:
         """The next slice of the rewrite; None if all subjects are written."""
         rewrite = self.rewrite
         assert rewrite is not None
-        if rewrite.done and rewrite.done >= len(rewrite.subjects):
+        if not rewrite.done:  # an entity that comes later is in a checkpoint beside, or in the last step
+            rewrite.subjects = self.state.subjects()
+        elif rewrite.done >= len(rewrite.subjects):
             return None
         subjects = rewrite.subjects[rewrite.done : rewrite.done + size]
         return self.state.dump(subjects, first=rewrite.done == 0)
@@ -320,7 +322,8 @@ class Shard:
         statements, facts, facts_bytes = chunks_in(change)
         self._lists = self._lists[0] + statements, self._lists[1] + facts
         self._facts_bytes += facts_bytes
-        if self.rewrite is not None:
+        # Only behind the first slice, which carries the symbols that later chunks build on.
+        if self.rewrite is not None and self.rewrite.done:
             self.pushed(change, 0)
 
     def _freshness(self, now_ms: int) -> dict[str, int | str | bytes]:

@@ -119,10 +119,15 @@ class Shards:
             await asyncio.wait(waiting, timeout=_READY_AT_ONCE_S)
         return {tp: shard.next for tp, shard in self._shards.items() if tp in tps}
 
+    def rebalanced(self, tps: Iterable[TP]) -> None:
+        """The group has assigned these partitions, perhaps none."""
+        self.joined = True
+        self.metrics.rebalances.inc()
+        self.keep_only(tps)
+
     def keep_only(self, tps: Iterable[TP]) -> None:
         """Give up every partition but these."""
         self.assigned = set(tps)
-        self.joined = True
         for tp in self._restores.keys() - self.assigned:
             self._restores.pop(tp).cancel()
         for tp in self._shards.keys() - self.assigned:

@@ -37,8 +37,8 @@ class Shards(Protocol):
     async def assign(self, tps: set[TP]) -> dict[TP, int]:
         """Own these; where to start those that are ready."""
 
-    def keep_only(self, tps: Iterable[TP]) -> None:
-        """Give up all others."""
+    def rebalanced(self, tps: Iterable[TP]) -> None:
+        """The group has assigned these: give up all others."""
 
     def durable(self, tp: TP) -> int | None:
         """The offset up to which a partition is durable."""
@@ -192,7 +192,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Give up what is not ours any more, even if nothing is assigned instead."""
-        self.shards.keep_only(tp for tp in assigned if tp.topic in self.shards.topics)
+        self.shards.rebalanced(tp for tp in assigned if tp.topic in self.shards.topics)
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def wait_empty(self) -> None:

@@ -1,0 +1,377 @@
+"""Any schedule of deliveries, checkpoints, faults and owners ends with the fold of the log, on a real Redis.
+
+Two workers' shards of one partition are driven step by step against a model of the log: batches come
+late, twice, after a seek; checkpoints are refused, lost on the way or answered to nobody; Kafka holds
+back acknowledgements; Redis forgets everything or goes back to an old snapshot; workers crash, and own
+the partition both at once, as a paused one and its successor do.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+from faust.types import TP
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from aggregators.meaning import Meaning
+from aggregators.state import PartitionState, partition_state
+from events.canonical import order_key
+from events.clock import Clock
+from events.headers import DLQ_OFFSET
+from events.log import captured
+from events.settings import KafkaSettings
+from events.topics import is_dlq
+from streams.metrics import WorkerMetrics
+from streams.settings import RedisSettings, WorkerSettings
+from streams.shards import Shards
+from streams.store import Outcome, StoreError, Write
+from streams.transport import Batch
+from tests.integration.servers import RedisServer
+from tests.integration.traffic import deal, envelope
+
+TOPIC = "crm.opportunity"
+PLACE = TP(TOPIC, 0)
+SHARD = f"{{{TOPIC}/0}}"
+FAULTS = st.sampled_from(["", "", "", "never sent", "no answer"])
+
+
+class LogRecord(NamedTuple):
+    """One record of the model's log."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Log:
+    """Kafka, as far as one partition and its dead letters go."""
+
+    def __init__(self) -> None:
+        self.records: list[LogRecord] = []
+        self.dead: set[int] = set()
+        """Offsets of records whose dead letter is acknowledged."""
+        self.held: list[tuple[asyncio.Future[None], str, Any]] | None = None
+
+    def append(self, key: bytes | None, value: bytes | None, headers: Any = ()) -> None:
+        """One more record."""
+        self.records.append(LogRecord(len(self.records), int(time.time() * 1000), key, value, tuple(headers)))
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, partition: Any, timestamp: Any, headers: Any
+    ) -> Awaitable[None]:
+        """What a worker publishes; acknowledged at once, or when nothing is held back any more."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sent = done, topic, (key, value, headers)
+        if self.held is None:
+            self._arrive(*sent)
+        else:
+            self.held.append(sent)
+        return done
+
+    def release(self) -> None:
+        """Acknowledge what was held back."""
+        held, self.held = self.held or [], None
+        for sent in held:
+            if not sent[0].cancelled():
+                self._arrive(*sent)
+
+    def _arrive(self, done: "asyncio.Future[None]", topic: str, record: Any) -> None:
+        key, value, headers = record
+        if is_dlq(topic):
+            self.dead.add(int(dict(headers)[DLQ_OFFSET]))
+        else:
+            self.append(key, value, headers)
+        done.set_result(None)
+
+
+class Consumer:
+    """Where one worker stands in the log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log, self.position = log, 0
+
+    async def start_at(self, tp: TP, offset: int) -> None:
+        self.position = offset
+
+    def topic_partitions(self, topic: str) -> int:
+        return 1
+
+    def log_end(self, tp: TP) -> tuple[int, int]:
+        return len(self._log.records), int(time.time() * 1000)
+
+
+class Event:
+    """A batch on its way through Faust."""
+
+    def ack(self) -> None:
+        """Counted by nobody here: what is committed is what is durable."""
+
+
+class Worker:
+    """One process: its shards, its place, and what the network does to its next write."""
+
+    def __init__(self, log: Log, redis_settings: RedisSettings) -> None:
+        self.consumer = Consumer(log)
+        self.shards = Shards(
+            kafka=KafkaSettings(partitions=1),
+            redis=redis_settings,
+            worker=WorkerSettings(fetch_max_records=1_000),
+            meaning=Meaning(),
+            clock=Clock(),
+            metrics=WorkerMetrics([TOPIC], version="test"),
+        )
+        self.shards.attach(self.consumer, log)
+        self.fault = ""
+        self._write = self.shards.store.write
+        self.shards.store.write = self._faulty  # type: ignore[method-assign]
+
+    async def _faulty(self, writes: list[Write]) -> list[Outcome]:
+        fault, self.fault = self.fault, ""
+        if fault == "never sent":
+            raise StoreError("connection refused")
+        outcomes = await self._write(writes)
+        if fault == "no answer":
+            raise StoreError("connection reset")
+        return outcomes
+
+
+class Schedules(RuleBasedStateMachine):
+    """One partition, two workers, one Redis."""
+
+    url = ""
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = Log()
+        self.settings = RedisSettings(url=self.url, prefix="machine", delta_stream_length=16)
+        self.redis: Any = redis.Redis.from_url(self.url)
+        self.redis.flushdb()
+        self.snapshot: dict[bytes, bytes] = {}
+        self.numbers: Iterator[int] = iter(range(10**9))
+
+    def run(self, doing: Awaitable[Any]) -> Any:
+        """Do it, and let everything that it set off come to rest."""
+
+        async def rest() -> Any:
+            done = await doing
+            for _ in range(5):
+                await asyncio.sleep(0)
+            return done
+
+        return self.loop.run_until_complete(rest())
+
+    @initialize()
+    def two_workers(self) -> None:
+        self.workers = [self.run(self._new()), self.run(self._new())]
+        self.append(6, "twice")
+        for who in range(2):
+            self.membership(who, "assign")
+        self.checkpoint(0, "", 4)
+
+    async def _new(self) -> Worker:
+        return Worker(self.log, self.settings)
+
+    @rule(count=st.integers(1, 6), kind=st.sampled_from(["good", "twice", "poison", "stray"]))
+    def append(self, count: int, kind: str) -> None:
+        for _ in range(count):
+            number = next(self.numbers)
+            message = deal(number, deals=5)
+            if kind == "poison":
+                self.log.append(message.key, b"{")
+            elif kind == "stray":
+                value = envelope("opportunity", "changed", f"s{number % 3}", number, {"name": "n"})
+                self.log.append(None if number % 2 else b"other", value)
+            else:
+                for _ in range(2 if kind == "twice" else 1):
+                    self.log.append(message.key, message.value)
+
+    @rule(who=st.integers(0, 1), what=st.sampled_from(["assign", "assign", "revoke", "crash"]))
+    def membership(self, who: int, what: str) -> None:
+        worker = self.workers[who]
+        if what != "assign":
+            worker.shards.keep_only(())
+        if what == "crash":
+            self.run(worker.shards.store.close())
+            self.workers[who] = self.run(self._new())
+        if what == "assign":
+            for tp, offset in self.run(worker.shards.assign({PLACE})).items():
+                self.run(worker.consumer.start_at(tp, offset))
+
+    @rule(who=st.integers(0, 1), count=st.integers(1, 8), fault=FAULTS, rounds=st.integers(1, 4))
+    def deliver_and_checkpoint(self, who: int, count: int, fault: str, rounds: int) -> None:
+        self._deliver(self.workers[who], count)
+        self.checkpoint(who, fault, rounds)
+
+    @rule(who=st.integers(0, 1), count=st.integers(1, 8))
+    def deliver(self, who: int, count: int) -> None:
+        self._deliver(self.workers[who], count)
+
+    @rule(who=st.integers(0, 1), back=st.integers(1, 5))
+    def deliver_again(self, who: int, back: int) -> None:
+        worker = self.workers[who]
+        worker.consumer.position = max(0, worker.consumer.position - back)
+        self._deliver(worker, back + 1)
+
+    @rule(who=st.integers(0, 1), lost=st.integers(1, 5))
+    def lose_a_batch_on_the_way(self, who: int, lost: int) -> None:
+        worker = self.workers[who]
+        worker.consumer.position = min(len(self.log.records), worker.consumer.position + lost)
+
+    def _deliver(self, worker: Worker, count: int) -> None:
+        start = worker.consumer.position
+        records = self.log.records[start : start + count]
+        if records:
+            worker.consumer.position = start + len(records)
+            self.run(worker.shards.fold(PLACE, Batch(start, records), Event()))
+
+    @rule(who=st.integers(0, 1), fault=FAULTS, rounds=st.integers(1, 4))
+    def checkpoint(self, who: int, fault: str, rounds: int) -> None:
+        self.workers[who].fault = fault
+        for _ in range(rounds):
+            self.run(self.workers[who].shards.checkpoints.write(all_due=True))
+
+    @rule(who=st.integers(0, 1))
+    def renew(self, who: int) -> None:
+        self.run(self.workers[who].shards.checkpoints.renew())
+
+    @rule(held=st.booleans())
+    def kafka_holds_back(self, held: bool) -> None:
+        if not held:
+            self.log.release()
+            self.run(asyncio.sleep(0))
+        elif self.log.held is None:
+            self.log.held = []
+
+    @rule(what=st.sampled_from(["forgets", "is saved", "goes back", "drops statements", "drops facts"]))
+    def redis_fault(self, what: str) -> None:
+        if what == "is saved":
+            self.snapshot = {key: self.redis.dump(key) for key in self.redis.scan_iter()}
+        if what in ("forgets", "goes back"):
+            self.redis.flushdb()
+        if what == "goes back":
+            for key, dumped in self.snapshot.items():
+                self.redis.restore(key, 0, dumped)
+        if what.startswith("drops"):
+            for key in self.redis.keys(f"*:{what.split()[1]}"):
+                self.redis.delete(key)
+
+    @rule(who=st.integers(0, 1))
+    def compact(self, who: int) -> None:
+        for shard in self.workers[who].shards.live():
+            if shard.rewrite is None and shard.generation:
+                shard.begin_rewrite(alone=False)
+
+    @invariant()
+    def redis_holds_the_fold_of_a_prefix(self) -> None:
+        """Or says by its own account of chunks that it does not."""
+        meta = self.redis.hgetall(f"machine:{SHARD}:meta")
+        if not meta:
+            return
+        generation = meta[b"generation"].decode()
+        chunks = self.redis.lrange(f"machine:{SHARD}:{generation}:statements", 0, -1)
+        if len(chunks) != int(meta[b"statements_chunks"]):
+            return
+        offset = int(meta[b"offset"])
+        stored = partition_state(TOPIC, 0, 1, "murmur2", Meaning())
+        stored.load(chunks)
+        wanted, counts = self._fold(offset)
+        assert _events(stored) == _events(wanted)
+        assert {name: int(meta[name.encode()]) for name in counts} == counts
+        assert sum(counts.values()) == offset
+
+    @invariant()
+    def no_dead_letter_is_missing_below_what_is_durable(self) -> None:
+        held = self.redis.hget(f"machine:{SHARD}:meta", "offset")
+        refused = {record.offset for record in self.log.records[: int(held or 0)] if record.value == b"{"}
+        assert refused <= self.log.dead
+
+    def teardown(self) -> None:
+        if not hasattr(self, "workers"):
+            return
+        self.log.release()
+        last = self.workers[0]
+        self.workers[1].shards.keep_only(())
+        for _ in range(60):
+            self.membership(0, "assign")
+            self._deliver(last, 1_000)
+            self.run(last.shards.checkpoints.write(all_due=True))
+            self.run(last.shards.checkpoints.renew())
+            if self._is_done():
+                break
+        self.redis_holds_the_fold_of_a_prefix()
+        assert self._is_done()
+        for worker in self.workers:
+            worker.shards.keep_only(())
+            self.run(worker.shards.store.close())
+        self.redis.close()
+
+    def _is_done(self) -> bool:
+        meta = self.redis.hgetall(f"machine:{SHARD}:meta")
+        if not meta or int(meta[b"offset"]) != len(self.log.records):
+            return False
+        name = f"machine:{SHARD}:{int(meta[b'generation'])}"
+        return all(
+            self.redis.llen(f"{name}:{part}") == int(meta[f"{part}_chunks".encode()])
+            for part in ("statements", "facts")
+        )
+
+    def _fold(self, offset: int) -> tuple[PartitionState, dict[str, int]]:
+        state = partition_state(TOPIC, 0, 1, "murmur2", Meaning())
+        records = self.log.records[:offset]
+        folded = state.fold([record.key for record in records], [record.value for record in records])
+        return state, {
+            "applied": folded.applied,
+            "unchanged": folded.unchanged,
+            "rekeyed": len(folded.misplaced),
+            "dead_lettered": len(folded.refused),
+        }
+
+
+def _events(state: PartitionState) -> list[Any]:
+    return sorted((event.subject, order_key(event)) for event in state.events())
+
+
+def run_schedules(redis_url: str, *, examples: int, steps: int) -> None:
+    """So many schedules of so many steps. What the workers log is not told."""
+    with captured():
+        _run_schedules(redis_url, examples, steps)
+
+
+def _run_schedules(redis_url: str, examples: int, steps: int) -> None:
+    loop = asyncio.new_event_loop()
+    Schedules.url, Schedules.loop = redis_url, loop
+    try:
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            Schedules, settings=settings(max_examples=examples, stateful_step_count=steps)
+        )
+    finally:
+        loop.close()
+
+
+def test_hundreds_of_schedules_end_with_the_fold_of_the_log(redis_url: str) -> None:
+    run_schedules(redis_url, examples=100, steps=30)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(900)
+def test_thousands_of_schedules_end_with_the_fold_of_the_log(redis_url: str) -> None:
+    run_schedules(redis_url, examples=2_000, steps=50)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_redis(redis_server: RedisServer) -> None:
+    """The server of the session; each test has its own database in it."""
