@@ -46,14 +46,18 @@ return 'written'
 """
 )
 
-RENEW: Final = """
--- KEYS: meta   ARGV: base, generation, meta...
-local held = redis.call('HMGET', KEYS[1], 'offset', 'generation')
+RENEW: Final = (
+    _CHUNKS
+    + """
+-- KEYS: meta, statements, facts   ARGV: base, generation, meta...
+local held = redis.call('HMGET', KEYS[1], 'offset', 'generation', 'statements_chunks', 'facts_chunks')
 if not held[1] or tonumber(held[1]) < tonumber(ARGV[1]) then return 'gone' end
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 'fenced' end
+if lacks(KEYS[2], KEYS[3], held[3], held[4]) then return 'gone' end
 redis.call('HSET', KEYS[1], unpack(ARGV, 3))
 return 'written'
 """
+)
 
 SWITCH: Final = (
     _CHUNKS

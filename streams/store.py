@@ -132,7 +132,11 @@ class Store:
         """Say that these shards (name, offset, generation) are true for a later instant (fields)."""
         return await self._run(
             [
-                (scripts.RENEW, [self._key(shard, "meta")], [offset, generation, *_pairs(meta)])
+                (
+                    scripts.RENEW,
+                    [self._key(shard, "meta"), *self._lists(shard, generation)],
+                    [offset, generation, *_pairs(meta)],
+                )
                 for shard, offset, generation, meta in renewals
             ]
         )

@@ -363,7 +363,7 @@ def _run_schedules(redis_url: str, examples: int, steps: int) -> None:
 
 
 def test_hundreds_of_schedules_end_with_the_fold_of_the_log(redis_url: str) -> None:
-    run_schedules(redis_url, examples=100, steps=30)
+    run_schedules(redis_url, examples=150, steps=30)
 
 
 @pytest.mark.e2e
