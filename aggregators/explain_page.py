@@ -1,22 +1,23 @@
 """An explanation as JSON, and the options of `dealpulse explain`, which `/api/explain` shares."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aggregators.calendar import Calendar, PeriodKind, Span
+from aggregators.calendar import Calendar
 from aggregators.company import Company
 from aggregators.explain import Explanation, explain, moves, ordered
 from aggregators.kpi import Contribution, Reading, Sums
 from aggregators.kpis import find_kpi
+from aggregators.meaning import Meaning
 from aggregators.question import Question
 from aggregators.render import Renderer
+from aggregators.reported import Period, Schedule, frozen_window
 from aggregators.request import as_of_ms
 from aggregators.story import story
 from events.errors import UsageError
 
 PER_PAGE = 50
-FROZEN_PERIODS: tuple[PeriodKind, ...] = ("month", "fiscal_quarter", "fiscal_year")
 
 
 def explained(
@@ -34,10 +35,13 @@ def explained(
     sort: str = "-numerator",
     page: int = 1,
     per_page: int = PER_PAGE,
+    reported: Explanation | None = None,
 ) -> dict[str, Any]:
     """The answer to `dealpulse explain`: a figure taken apart, what moved it, or one record's story.
 
-    `where` holds `dimension=label`. Raises UsageError for what there is not.
+    `where` holds `dimension=label`. `reported` is the figure as `reported_figure` explains it, where the
+    caller knows the log; without it the events here tell what was known. Raises UsageError for what there
+    is not.
     """
     render = Renderer(company.meaning)
     instant = now_ms if as_of is None else as_of_ms(as_of, company.calendar)
@@ -45,6 +49,8 @@ def explained(
         return story(company, entity, Question("", instant, window, (), 1, attribution, now_ms), render)
     if kpi is None:
         raise UsageError("name a KPI, or a record with entity")
+    if against == "reported" and window is None:
+        window = last_quarter(company.calendar, instant)
     question = Question(kpi, instant, window, (), 1, attribution, now_ms)
     labels = dict(_pair(each) for each in where)
     found = explain(company, question, reading, labels)
@@ -52,8 +58,8 @@ def explained(
     if against is None:
         return shown
     if against == "reported":
-        frozen_ms = frozen_at_ms(company, question)
-        before = explain(company.known_by(frozen_ms), _at(question, company, frozen_ms), reading, labels)
+        frozen_ms = frozen_period(company.meaning, question).frozen_ms
+        before = reported or reported_figure(company.known_by(frozen_ms), question, reading, labels)
     else:
         before = explain(
             company, _at(question, company, as_of_ms(against, company.calendar)), reading, labels
@@ -61,23 +67,37 @@ def explained(
     return {**shown, "against": moves_document(before, found, company, render)}
 
 
-def frozen_at_ms(company: Company, question: Question) -> int:
-    """When the figures of a question's window were frozen: period end + business days (G8).
+def last_quarter(calendar: Calendar, instant_ms: int) -> str:
+    """The days of the last complete fiscal quarter, as a window."""
+    (window, _), _ = calendar.windows("fiscal_quarter", calendar.day(instant_ms), 2)
+    return f"{window.start}..{window.end}"
+
+
+def reported_figure(
+    known: Company, question: Question, reading: str | None, where: Mapping[str, str]
+) -> Explanation:
+    """The figure of a question's period from a company as it was known at the freeze, taken apart (G8)."""
+    period = frozen_period(known.meaning, question)
+    as_of = known.calendar.end_ms(period.end)
+    # Later exchange rates were no part of it either: its future begins on its own last day.
+    return explain(known, replace(_at(question, known, as_of), now_ms=None), reading, where)
+
+
+def frozen_period(meaning: Meaning, question: Question) -> Period:
+    """The period that a question's window is, and when its figures froze (G8).
 
     Raises UsageError where the window is no month, fiscal quarter or fiscal year, or is not due yet.
     """
-    calendar, kpi = company.calendar, find_kpi(question.kpi)
-    (_, span) = calendar.windows(question.window or kpi.window, calendar.day(question.as_of_ms))[-1]
-    if not any(_is_period(calendar, kind, span) for kind in FROZEN_PERIODS):
-        raise UsageError("only months, fiscal quarters and fiscal years are frozen: name one with --window")
-    due = calendar.add_business_days(span.end, company.meaning.kpis.freeze_after_business_days)
-    if calendar.end_ms(due) > question.as_of_ms:
-        raise UsageError(f"the figures of {span.start}..{span.end} are not frozen before the end of {due}")
-    return calendar.end_ms(due)
-
-
-def _is_period(calendar: Calendar, kind: PeriodKind, span: Span) -> bool:
-    return calendar.period(kind, span.start) == span
+    schedule, kpi = Schedule(meaning), find_kpi(question.kpi)
+    calendar = schedule.calendar
+    (window, _) = calendar.windows(question.window or kpi.window, calendar.day(question.as_of_ms))[-1]
+    period = frozen_window(schedule, window)
+    if period.frozen_ms > question.as_of_ms:
+        due = calendar.day(period.frozen_ms)
+        raise UsageError(
+            f"the figures of {period.start}..{period.end} are not frozen before the end of {due}"
+        )
+    return period
 
 
 def _at(question: Question, company: Company, instant_ms: int) -> Question:

@@ -116,7 +116,7 @@ def test_against_reported_tells_what_was_recorded_after_the_freeze() -> None:
     found = explained(company, now_ms=end_of("2026-06-30"), kpi="won", window=QUARTER, against="reported")
 
     assert (found["against"]["before"]["value"], found["value"]) == (1, 2)
-    assert found["against"]["before"]["as_of"].startswith("2026-04-06T23:59:59.999")
+    assert found["against"]["before"]["as_of"].startswith("2026-03-31T23:59:59.999")
     with pytest.raises(UsageError, match="only months, fiscal quarters and fiscal years"):
         explained(company, now_ms=end_of("2026-06-30"), kpi="won", window="week", against="reported")
     with pytest.raises(UsageError, match="not frozen before the end of 2026-04-06"):
