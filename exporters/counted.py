@@ -11,14 +11,13 @@ from typing import Final
 
 from aggregators.ask import Ask
 from aggregators.calendar import Calendar, Span
-from aggregators.kpi import UNASSIGNED
 from aggregators.kpis import customer_retention, goal, ramp_up, rep_retention
 from aggregators.meaning import Meaning
 from aggregators.question import Question
 from events.currencies import EXPONENTS
 from exporters.evaluate import Evaluator
 from exporters.family import Answer
-from exporters.figures import Asked, Series
+from exporters.figures import Asked, Series, spans
 from exporters.labels import ASKED_AS, LEAVE_REASONS, MILESTONES, PLANS, QUARTERS, REP_PLANS, REVENUE_CHANGES
 
 Keys = Iterable[tuple[str, ...]]
@@ -27,8 +26,9 @@ Keys = Iterable[tuple[str, ...]]
 class Counted:
     """Works those families out, for one configuration."""
 
-    def __init__(self, meaning: Meaning) -> None:
+    def __init__(self, meaning: Meaning, extra_windows: Sequence[str] = ()) -> None:
         self._meaning, self._calendar = meaning, Calendar(meaning.company)
+        self._windows = (*QUARTERS, *extra_windows)
         self._currency = meaning.company.currency
         self._minor = 10 ** EXPONENTS[self._currency]
 
@@ -43,12 +43,7 @@ class Counted:
         return Ask(evaluator.company, Question(kpi, now_ms, None, ("team",), now_ms=now_ms))
 
     def _spans(self, ask: Ask) -> dict[str, Span]:
-        quarters = self._calendar.windows("fiscal_quarter", ask.as_of_on, 2)
-        return {
-            "quarter_to_date": quarters[1][1],
-            "previous_quarter": quarters[0][1],
-            "trailing_12m": ask.trailing_12m(ask.as_of_on),
-        }
+        return spans(self._calendar, ask.as_of_on, self._windows)
 
     def people(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
         """Reps in role now, hired in the last twelve months, and gone since their start, by how."""
@@ -76,7 +71,7 @@ class Counted:
         """Reps whose milestone lies before their first day; and of all milestones, who is not there yet."""
         ask = self._ask(evaluator, "ramp_up", now_ms)
         spans = self._spans(ask)
-        names = [(team, name, window) for team in teams for name in MILESTONES for window in QUARTERS]
+        names = [(team, name, window) for team in teams for name in MILESTONES for window in self._windows]
         clamped, waiting, ages = _zeros(names), _zeros(names), _zeros(names)
         milestones = {
             "first_contact": ramp_up.contacts,
@@ -124,12 +119,11 @@ class Counted:
             series: Series = {}
             for window in windows:
                 rows = asked.rows(Answer("coverage", "amount"), by, window, self._calendar)
-                missing = {row.by: row.denominator or 0 for row in rows}
-                for row in asked.rows(Answer("target", "amount"), by, window, self._calendar):
+                missing = {labels: row.denominator or 0 for labels, row in rows}
+                for holder, row in asked.rows(Answer("target", "amount"), by, window, self._calendar):
                     if row.samples:
-                        gap = max(missing.get(row.by, 0), 0)
-                        labels = (*(label for _, label in row.by), window, self._currency)
-                        series[labels] = float(gap) / self._minor
+                        gap = max(missing.get(holder, 0), 0)
+                        series[*holder, window, self._currency] = float(gap) / self._minor
             found[f"dealpulse_{prefix}target_gap_amount"] = series
         return found
 
@@ -171,19 +165,6 @@ class Counted:
             case _:
                 return value, ""
 
-    def omitted(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
-        """Deals closed in a stage that is in no ratio, for the owner at the close."""
-        ask = self._ask(evaluator, "won", now_ms)
-        spans = self._spans(ask)
-        found = _zeros((team, window) for team in teams for window in QUARTERS)
-        for deal in ask.deals:
-            if deal.outcome == "omitted" and deal.closed_on is not None:
-                team = ask.by_deal(deal, deal.closer, deal.closed_on)[0] or UNASSIGNED
-                for window, span in spans.items():
-                    if deal.closed_on in span:
-                        found[team, window] += 1
-        return {"dealpulse_opportunities_omitted": dict(found)}
-
 
 Build = Callable[[Counted, Evaluator, int, Sequence[str]], dict[str, Series]]
 
@@ -193,7 +174,6 @@ _BESIDE: Final[Mapping[str, Build]] = {
     "customer_retention": Counted.revenue,
     "coverage": Counted.gaps,
     "goal": Counted.goals,
-    "waterfall": Counted.omitted,
 }
 """KPI of the slow road -> the families worked out beside it."""
 

@@ -230,8 +230,9 @@ class Exporter:
         if total <= limit:
             self._self.suppressed = 0
             return list(found)
+        if not self._self.suppressed:
+            log.warning("series.suppressed", series=total, limit=limit, by_rep=by_rep)
         self._self.suppressed = by_rep
-        log.warning("series.suppressed", series=total, limit=limit, by_rep=by_rep)
         return [(family, series) for family, series in found if family.tier != "rep"]
 
     def _age_ms(self) -> int | None:

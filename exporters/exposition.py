@@ -66,8 +66,21 @@ class Exposition:
 
 def negotiate(accept: str) -> bool:
     """Whether an Accept header prefers OpenMetrics to the text format; q-values are honoured."""
-    best = {"openmetrics": -1.0, "text": 0.0}
-    for part in accept.lower().split(","):
+    asked = _qualities(accept)
+    openmetrics = asked.get("application/openmetrics-text", 0.0)
+    return openmetrics > 0 and openmetrics >= asked.get("text/plain", 0.0)
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding header allows gzip; `q=0` forbids it."""
+    asked = _qualities(accept_encoding)
+    return asked.get("gzip", asked.get("*", 0.0)) > 0
+
+
+def _qualities(header: str) -> dict[str, float]:
+    """What a header accepts, in lower case, and the highest quality of each."""
+    found: dict[str, float] = {}
+    for part in header.lower().split(","):
         kind, *parameters = (piece.strip() for piece in part.split(";"))
         quality = 1.0
         for parameter in parameters:
@@ -76,11 +89,8 @@ def negotiate(accept: str) -> bool:
                     quality = float(parameter[2:])
                 except ValueError:
                     quality = 0.0
-        if kind == "application/openmetrics-text":
-            best["openmetrics"] = max(best["openmetrics"], quality)
-        elif kind == "text/plain":
-            best["text"] = max(best["text"], quality)
-    return best["openmetrics"] > 0 and best["openmetrics"] >= best["text"]
+        found[kind] = max(quality, found.get(kind, 0.0))
+    return found
 
 
 def compressed(body: bytes) -> bytes:
@@ -106,8 +116,9 @@ def _help(text: str, *, openmetrics: bool) -> str:
 def _series(name: str, labels: Sequence[str], values: Sequence[str]) -> str:
     if not labels:
         return f"{name} "
-    pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True))
-    return f"{name}{{{pairs}}} "
+    # An empty label is none, to Prometheus: the company's goals have no team, goals of counts no currency.
+    pairs = [f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True) if value]
+    return f"{name}{{{','.join(pairs)}}} " if pairs else f"{name} "
 
 
 def _escaped(value: str) -> str:

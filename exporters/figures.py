@@ -5,21 +5,21 @@ worked out in `exporters.extras`. Families are built fresh each time: a series t
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Final
 
 from aggregators.answer import LEVEL
-from aggregators.calendar import Calendar
+from aggregators.calendar import Calendar, Span
 from aggregators.kpi import UNASSIGNED
 from aggregators.kpis import find_kpi, registry
 from aggregators.meaning import Meaning
 from aggregators.question import Number, Question, Row
 from events.currencies import EXPONENTS
 from exporters.evaluate import Evaluator
-from exporters.family import Answer, Family
+from exporters.family import Answer, Cells, Family
 from exporters.labels import ASKED_AS, NOW
 from exporters.names import KPI_FAMILIES
 from exporters.settings import ExporterSettings
@@ -31,12 +31,18 @@ SPLIT_LABELS: Final = {"stage_name": "stage", "contract_type": "kind"}
 """Labels that are dimensions of an answer, under another name."""
 PARTITION_LABELS: Final = ("change", "band")
 """Labels that a KPI is always split by."""
-BAND_NAMES: Final = {"0_30d": "0-30", "31_60d": "31-60", "61_90d": "61-90"}
+_ONE_PART: Final = {
+    "dealpulse_waterfall_start_amount": {"change": "start"},
+    "dealpulse_waterfall_end_amount": {"change": "end"},
+}
+"""Families that hold one part of such a KPI, without a label for it."""
+_OF_TARGETS: Final = ("dealpulse_target_pace_amount", "dealpulse_rep_target_pace_amount")
+"""Sums of targets: where there is none, nothing is absent, not 0."""
 
 
 @dataclass(slots=True)
 class Evaluation:
-    """All KPI families at one instant."""
+    """The families of some KPIs at one instant."""
 
     as_of_ms: int
     families: dict[str, Series] = field(default_factory=dict)
@@ -46,33 +52,47 @@ class Figures:
     """Fills the KPI families from an evaluator, for one configuration."""
 
     def __init__(self, meaning: Meaning, settings: ExporterSettings) -> None:
-        self._meaning, self._settings = meaning, settings
+        self._meaning = meaning
         self._calendar = Calendar(meaning.company)
         self._minor = 10 ** EXPONENTS[meaning.company.currency]
+        self._stages = open_stages(meaning)
         known = registry()
-        self._families = [
-            family
-            for family in KPI_FAMILIES.values()
-            if family.answers
-            and not family.name.startswith("dealpulse_reported_")
-            and not family.opt_in
-            and family.kpi in known
-            and (settings.rep_series or family.tier != "rep")
-        ]
+        self._cells: dict[str, Cells] = {}
+        self._families: dict[str, list[Family]] = defaultdict(list)
+        for family in KPI_FAMILIES.values():
+            if (
+                family.answers
+                and not family.name.startswith("dealpulse_reported_")
+                and not family.opt_in
+                and family.kpi in known
+                and (settings.rep_series or family.tier != "rep")
+            ):
+                self._families[next(iter(family.answers.values())).kpi].append(family)
+                extra = settings.extra_windows if family.tier == "team" else ()
+                self._cells[family.name] = with_windows(family.cells, extra)
+
+    @property
+    def kpis(self) -> Sequence[str]:
+        """The KPIs whose answers fill families."""
+        return tuple(self._families)
 
     def evaluate(self, evaluator: Evaluator, now_ms: int, *, wanted: Callable[[str], bool]) -> Evaluation:
         """The families of the KPIs that are `wanted`, by KPI name, as of now."""
-        asked = Asked(evaluator, now_ms)
-        found = Evaluation(now_ms)
-        teams = self.teams(evaluator, now_ms)
-        holders: dict[str, list[tuple[str, ...]]] = {
-            "team": [(team,) for team in teams],
-            "rep": self.reps(evaluator, now_ms),
-        }
-        for family in self._families:
-            if any(wanted(answer.kpi) for answer in family.answers.values()):
-                found.families[family.name] = dict(self._series(family, asked, holders[family.tier]))
+        asked, found = Asked(evaluator, now_ms), Evaluation(now_ms)
+        teams, reps = self.teams(evaluator, now_ms), self.reps(evaluator, now_ms)
+        for kpi in filter(wanted, self._families):
+            found.families.update(self.families(kpi, asked, teams, reps))
         return found
+
+    def families(
+        self, kpi: str, asked: "Asked", teams: Sequence[str], reps: Sequence[tuple[str, ...]]
+    ) -> dict[str, Series]:
+        """The families that the answers of one KPI fill. Teams and reps without a record have their zeros."""
+        holders = {"team": [(team,) for team in teams], "rep": reps}
+        return {
+            family.name: dict(self._series(family, asked, holders[family.tier]))
+            for family in self._families.get(kpi, ())
+        }
 
     def teams(self, evaluator: Evaluator, now_ms: int) -> list[str]:
         """The teams people work in today: they have their zeros, so that nothing new is seen as nothing."""
@@ -94,62 +114,44 @@ class Figures:
     def _series(
         self, family: Family, asked: "Asked", holders: Sequence[tuple[str, ...]]
     ) -> Iterator[tuple[tuple[str, ...], float]]:
-        currency = self._meaning.company.currency
         scope = ("rep", "team") if family.tier == "rep" else ("team",)
-        for cell in family.cells:
+        for cell in self._cells[family.name]:
             answer = family.answer(cell)
-            if answer is None or answer.kpi not in registry():
+            if answer is None or not set(scope) <= set(find_kpi(answer.kpi).dimensions):
                 continue
-            kpi = find_kpi(answer.kpi)
-            if not set(scope) <= set(kpi.dimensions):
-                continue
-            free = [label for label in family.labels if label in SPLIT_LABELS and label not in cell]
-            narrowed = {label: cell[label] for label in ("contract_type",) if label in cell}
+            free = tuple(label for label in family.labels if label in SPLIT_LABELS and label not in cell)
+            narrowed = tuple(label for label in ("contract_type",) if label in cell)
             by = (*scope, *(SPLIT_LABELS[label] for label in (*free, *narrowed)))
-            if not set(by) <= set(kpi.dimensions):
-                continue
-            partition = {label: cell[label] for label in PARTITION_LABELS if label in cell}
-            rows = asked.rows(answer, by, cell.get("window", NOW), self._calendar)
+            parts = {label: cell[label] for label in PARTITION_LABELS if label in cell}
+            parts |= _ONE_PART.get(family.name, {})
+            only = (*(cell[label] for label in narrowed), *parts.values())
+            # A row's labels are those of `by`, then its part; a series' are in the family's order.
+            held = len(scope) + len(free)
+            place = [*scope, *free]
+            fixed = {**cell, "currency": self._meaning.company.currency}
+            order = [
+                (place.index(label), "") if label in place else (-1, fixed[label]) for label in family.labels
+            ]
             seen = set()
-            for row in rows:
-                labels = dict(row.by)
-                if any(labels.get(SPLIT_LABELS[label]) != value for label, value in narrowed.items()):
+            unit = _unit(answer)
+            for labels, row in asked.rows(answer, by, cell.get("window", NOW), self._calendar):
+                if labels[held:] != only:
                     continue
-                if any(
-                    labels.get(label) not in (value, BAND_NAMES.get(value))
-                    for label, value in partition.items()
-                ):
+                seen.add(labels[:held])
+                if family.name in _OF_TARGETS and not row.samples:
                     continue
-                value = self._value(row, answer)
-                values = {
-                    **{label: labels[SPLIT_LABELS[label]] for label in free},
-                    **cell,
-                    **{name: labels[name] for name in scope},
-                    "currency": currency,
-                }
-                seen.add(tuple(values[name] for name in scope))
-                if value is not None:
-                    yield tuple(values[label] for label in family.labels), value
-            if not free and _has_zero(answer):
+                number = getattr(row, answer.part)
+                if number is not None:
+                    yield (
+                        tuple([text if at < 0 else labels[at] for at, text in order]),
+                        self.sample(number, unit),
+                    )
+            if _has_zero(answer) and family.name not in _OF_TARGETS:
                 for holder in holders:
-                    if holder not in seen:
-                        values = {**cell, **dict(zip(scope, holder, strict=True)), "currency": currency}
-                        yield tuple(values[label] for label in family.labels), 0.0
-
-    def _value(self, row: Row, answer: Answer) -> float | None:
-        number: Number | None
-        reading = find_kpi(row.kpi).reading(row.reading)
-        over, under = reading.parts or (reading.unit, reading.unit)
-        match answer.part:
-            case "samples":
-                return float(row.samples)
-            case "numerator":
-                number, unit = row.numerator, over
-            case "denominator":
-                number, unit = row.denominator, under
-            case _:
-                number, unit = row.value, reading.unit
-        return None if number is None else self.sample(number, unit)
+                    for stage in self._stages if free == ("stage_name",) else ("",):
+                        labels = (*holder, stage) if free else holder
+                        if labels not in seen:
+                            yield tuple([text if at < 0 else labels[at] for at, text in order]), 0.0
 
     def sample(self, number: Number, unit: str) -> float:
         """A figure in base units: major units of money, seconds, a ratio."""
@@ -170,51 +172,84 @@ def _has_zero(answer: Answer) -> bool:
     return answer.part != "value" or not (reading.parts or reading.compose)
 
 
+def _unit(answer: Answer) -> str:
+    """The exact unit of a column of a row."""
+    reading = find_kpi(answer.kpi).reading(answer.reading)
+    over, under = reading.parts or (reading.unit, reading.unit)
+    return {"value": reading.unit, "samples": "count", "numerator": over, "denominator": under}[answer.part]
+
+
+def open_stages(meaning: Meaning) -> list[str]:
+    """The labels of the stages in which deals are open, in the order of the pipelines."""
+    several = len(meaning.pipelines) > 1
+    return [
+        f"{pipeline}/{name}" if several else name
+        for (pipeline, name), (_, stage) in meaning.stages.items()
+        if stage.kind == "open"
+    ]
+
+
+def with_windows(cells: Cells, extra: Sequence[str]) -> Cells:
+    """The cells, and beside those of the trailing twelve months others of trailing days."""
+    more = [
+        {**cell, "window": window}
+        for window in extra
+        for cell in cells
+        if cell.get("window") == "trailing_12m" and {**cell, "window": "previous_quarter"} in cells
+    ]
+    return (*cells, *more)
+
+
+def spans(calendar: Calendar, today: date, windows: Iterable[str]) -> dict[str, Span]:
+    """The spans of the windows of complete and running quarters, and of trailing ones, on a day."""
+    before, running = (span for _, span in calendar.windows("fiscal_quarter", today, 2))
+    quarters = {"previous_quarter": before, "quarter_to_date": running}
+    return {name: quarters.get(name) or calendar.windows(name, today)[0][1] for name in windows}
+
+
 class Asked:
     """The answers at one instant, each asked once."""
 
     def __init__(self, evaluator: Evaluator, now_ms: int) -> None:
         self.evaluator, self.now_ms = evaluator, now_ms
-        self._rows: dict[tuple[str, tuple[str, ...], str, int], list[Row]] = {}
-        self._windows: dict[tuple[int, str], Mapping[str, list[Row]]] = {}
+        self._rows: dict[_Key, dict[tuple[str, object], list[Labelled]]] = {}
 
-    def rows(self, answer: Answer, by: tuple[str, ...], window: str, calendar: Calendar) -> Iterable[Row]:
-        """The rows of one reading in the window that the label `window` names."""
-        return (row for row in self.every(answer.kpi, by, window, calendar) if row.reading == answer.reading)
+    def rows(
+        self, answer: Answer, by: tuple[str, ...], window: str, calendar: Calendar
+    ) -> Sequence["Labelled"]:
+        """(labels, row) of one reading in the window that the label `window` names."""
+        key, start = self._key(answer.kpi, by, window, calendar)
+        found = self._of(key)
+        level = found.get((answer.reading, LEVEL.start))
+        return level if level is not None else found.get((answer.reading, start), ())
 
-    def every(self, kpi: str, by: tuple[str, ...], window: str, calendar: Calendar) -> Iterable[Row]:
-        """The rows of all readings of a KPI in the window that the label `window` names."""
+    def _key(
+        self, kpi: str, by: tuple[str, ...], window: str, calendar: Calendar
+    ) -> tuple["_Key", date | None]:
+        """What to ask, and the first day of the window among those answered."""
         today = calendar.day(self.now_ms)
         if window == NOW:
-            return self._of(kpi, by, "day", 1, None)
+            return (kpi, by, "day", 1), today
         name, back = ASKED_AS.get(window, (window, 0))
         if back < 0:
             last = calendar.windows(name, today)[0][1].end
             ahead = calendar.windows(name, last + timedelta(days=1))[0][1]
-            return self._of(kpi, by, f"{ahead.start}..{ahead.end}", 1, None)
-        spans = calendar.windows(name, today, back + 1)
+            return (kpi, by, f"{ahead.start}..{ahead.end}", 1), ahead.start
         # The fiscal quarter before comes with the running one, in one question.
         periods = 2 if name == "fiscal_quarter" else back + 1
-        return self._of(kpi, by, name, periods, spans[0][0].start)
+        return (kpi, by, name, periods), calendar.windows(name, today, back + 1)[0][0].start
 
-    def _of(self, kpi: str, by: tuple[str, ...], window: str, periods: int, start: object) -> Iterable[Row]:
-        key = kpi, by, window, periods
-        if key not in self._rows:
+    def _of(self, key: "_Key") -> dict[tuple[str, object], list["Labelled"]]:
+        found = self._rows.get(key)
+        if found is None:
+            found = self._rows[key] = defaultdict(list)
+            kpi, by, window, periods = key
             question = Question(kpi, self.now_ms, window, by, periods, now_ms=self.now_ms)
-            self._rows[key] = self.evaluator.answer(question)
-        for row in self._rows[key]:
-            if start is None or row.window.start == start or row.window == LEVEL:
-                yield row
+            for row in self.evaluator.answer(question):
+                labels = tuple([label for _, label in row.by])
+                found[row.reading, row.window.start].append((labels, row))
+        return found
 
 
-def merged(parts: Iterable[Mapping[str, Series]]) -> dict[str, Series]:
-    """Families of several evaluations as one mapping; the later one of a family wins."""
-    found: dict[str, Series] = defaultdict(dict)
-    for part in parts:
-        found.update(part)
-    return dict(found)
-
-
-def unassigned(labels: Iterable[str | None]) -> tuple[str, ...]:
-    """Labels, with `unassigned` where there is none (F15)."""
-    return tuple(label or UNASSIGNED for label in labels)
+_Key = tuple[str, tuple[str, ...], str, int]
+Labelled = tuple[tuple[str, ...], Row]

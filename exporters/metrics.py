@@ -2,8 +2,9 @@
 
 import platform
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import time
+from functools import partial
 from typing import Final
 
 from aggregators.calendar import Calendar
@@ -12,17 +13,22 @@ from aggregators.meaning import Meaning
 from aggregators.tables.answer import is_fast
 from events.clock import Clock
 from events.event import EPOCH_UNIX_S
+from events.log import get_logger
 from exporters.counted import Counted
 from exporters.evaluate import Evaluator
 from exporters.exposition import Histogram, Samples
 from exporters.extras import Extras
 from exporters.family import Family
-from exporters.figures import Figures, Series
+from exporters.figures import Asked, Figures, Series
 from exporters.labels import VISIBILITY_BUCKETS
-from exporters.names import FAMILIES
+from exporters.names import FAMILIES, KPI_FAMILIES
 from exporters.settings import AlertSettings, ExporterSettings
 from exporters.snapshot import Snapshot
+from exporters.tabled import Tabled
 
+log = get_logger("exporter")
+
+Build = Callable[[], dict[str, Series]]
 SLOW_EVERY_MS: Final = 15_000
 """KPIs without a fast road (sets of customers and people, the waterfall) are worked out at most so often."""
 
@@ -34,10 +40,13 @@ class KpiMetrics:
         self._settings = settings
         self._evaluator = Evaluator(snapshot)
         self._figures, self._extras = Figures(meaning, settings), Extras(meaning)
-        self._counted = Counted(meaning)
+        self._counted = Counted(meaning, settings.extra_windows)
+        self._tabled = Tabled(meaning, settings.extra_windows)
         self._slow: dict[str, Series] = {}
         self._slow_ms: int | None = None
         self._slow_kpis = [name for name, kpi in registry().items() if not is_fast(kpi)]
+        self._fast_kpis = [name for name in self._figures.kpis if is_fast(find_kpi(name))]
+        self._failing: set[str] = set()
 
     def slow_due(self, now_ms: int) -> list[str]:
         """The KPIs of the slow road, if they are to be worked out anew."""
@@ -46,27 +55,68 @@ class KpiMetrics:
         self._slow_ms = now_ms
         return self._slow_kpis
 
-    def evaluate_slow(self, kpi: str, now_ms: int) -> None:
-        """Work out the families of one KPI of the slow road."""
-        found = self._figures.evaluate(self._evaluator, now_ms, wanted=lambda name: name == kpi)
-        self._slow.update(found.families)
-        teams = self._figures.teams(self._evaluator, now_ms)
-        for name, series in self._counted.families(kpi, self._evaluator, now_ms, teams).items():
-            if self._settings.rep_series or not name.startswith("dealpulse_rep_"):
-                self._slow[name] = series
+    def slow_families(self, kpis: Sequence[str], now_ms: int) -> tuple[dict[str, Series], dict[str, str]]:
+        """The families of some KPIs of the slow road; and of those that failed, why."""
+        found: dict[str, Series] = {}
+        failed: dict[str, str] = {}
+        for kpi in kpis:
+            try:
+                found.update(self._slow_families(kpi, now_ms))
+            except Exception as error:  # noqa: BLE001 - one KPI (a plug-in's, say) must not cost the others
+                failed[kpi] = f"{type(error).__name__}: {error}"
+        return found, failed
+
+    def keep(self, families: Mapping[str, Series]) -> None:
+        """Show these from now on, and none that were not worked out."""
+        self._slow = dict(families)
+
+    def _slow_families(self, kpi: str, now_ms: int) -> dict[str, Series]:
+        evaluator = self._evaluator
+        found = self._figures.evaluate(evaluator, now_ms, wanted=lambda name: name == kpi).families
+        teams = self._figures.teams(evaluator, now_ms)
+        counted = self._counted.families(kpi, evaluator, now_ms, teams)
+        by_rep = self._settings.rep_series
+        return found | {
+            name: series
+            for name, series in counted.items()
+            if by_rep or not name.startswith("dealpulse_rep_")
+        }
 
     def evaluate(self, now_ms: int) -> dict[str, Series]:
-        """All KPI families, those of the slow road as last worked out."""
-        evaluator = self._evaluator
-        found = self._figures.evaluate(evaluator, now_ms, wanted=lambda name: is_fast(find_kpi(name)))
-        teams = self._figures.teams(evaluator, now_ms)
-        return {
-            **self._slow,
-            **found.families,
-            **self._extras.recent(evaluator, now_ms, teams=teams, reps=self._settings.rep_series),
-            **self._extras.cohorts(evaluator, now_ms),
-            **self._extras.configuration(),
-        }
+        """All KPI families in the order of the registry, those of the slow road as last worked out.
+
+        Figures that fail leave out the families of their own KPI, and a line in the log, once.
+        """
+        evaluator, asked = self._evaluator, Asked(self._evaluator, now_ms)
+        teams, reps = self._figures.teams(evaluator, now_ms), self._figures.reps(evaluator, now_ms)
+        found = dict(self._slow)
+        jobs: list[tuple[str, Build]] = [
+            (kpi, partial(self._figures.families, kpi, asked, teams, reps)) for kpi in self._fast_kpis
+        ]
+        by_rep = reps if self._settings.rep_series else None
+        jobs += [
+            ("recent", lambda: self._extras.recent(evaluator, now_ms, teams, by_rep)),
+            ("cohorts", lambda: self._tabled.cohorts(evaluator, now_ms, teams)),
+            ("omitted", lambda: self._tabled.omitted(evaluator, now_ms, teams)),
+            ("configuration", self._extras.configuration),
+        ]
+        if self._settings.native_money:
+            jobs.append(("native_money", lambda: self._tabled.native(evaluator, now_ms)))
+        if self._settings.rep_names:
+            jobs.append(("rep_names", lambda: self._extras.rep_names(evaluator, now_ms)))
+        for name, build in jobs:
+            try:
+                found.update(build())
+            except Exception as error:  # noqa: BLE001 - one KPI (a plug-in's, say) must not cost the others
+                self._fails(name, error)
+            else:
+                self._failing.discard(name)
+        return {name: found[name] for name in KPI_FAMILIES if name in found}
+
+    def _fails(self, name: str, error: Exception) -> None:
+        if name not in self._failing:
+            self._failing.add(name)
+            log.error("figures.failed", kpi=name, error=f"{type(error).__name__}: {error}")
 
 
 class EngineMetrics:

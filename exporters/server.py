@@ -10,9 +10,12 @@ from aiohttp import web
 
 from events.errors import DealpulseError, UsageError
 from events.listen import host_and_port
+from events.log import get_logger
 from exporters.exporter import Check, Exporter
-from exporters.exposition import OPENMETRICS, TEXT, compressed, negotiate
+from exporters.exposition import OPENMETRICS, TEXT, compressed, negotiate, takes_gzip
 from exporters.runbooks import runbook
+
+log = get_logger("exporter")
 
 LANDING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>dealpulse</title>
 <style>body{font:16px system-ui;margin:3rem auto;max-width:40rem}code{background:#eee;padding:.1em .3em}</style>
@@ -20,6 +23,7 @@ LANDING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>dealpul
 <li><a href="/metrics">/metrics</a> for Prometheus
 <li><a href="/api/kpi?kpi=win_rate&amp;by=rep">/api/kpi</a>: any figure, as <code>dealpulse kpi</code> gives it
 <li><a href="/api/explain?kpi=win_rate">/api/explain</a>: the records behind a figure
+<li><a href="/explain?kpi=win_rate">/explain</a>: the same as text
 <li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a></ul></html>
 """
 
@@ -87,7 +91,7 @@ class Routes:
         names = request.query.getall("name[]", [])
         body = await self._exporter.exposition(openmetrics=openmetrics, names=names)
         headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        if takes_gzip(request.headers.get("Accept-Encoding", "")):
             body = await asyncio.to_thread(compressed, body)
             headers["Content-Encoding"] = "gzip"
         return web.Response(body=body, headers=headers)
@@ -179,8 +183,19 @@ async def _errors(request: web.Request, handler: Callable[[web.Request], Any]) -
         found: web.StreamResponse = await handler(request)
     except web.HTTPNotFound:
         return web.Response(status=404, text="There is nothing here. / has links.\n")
+    except web.HTTPException:
+        raise
     except DealpulseError as error:
         status = 400 if isinstance(error, UsageError) else 503
         problem = {"title": "The question cannot be answered", "status": status, "detail": str(error)}
         return web.json_response(problem, status=status, content_type="application/problem+json")
+    except Exception as error:  # noqa: BLE001 - a fault of ours must be told apart from a refusal
+        return _fault(request.path, error)
     return found
+
+
+def _fault(path: str, error: Exception) -> web.Response:
+    log.error("request.failed", path=path, error=f"{type(error).__name__}: {error}")
+    detail = "A fault in dealpulse itself: the exporter's log has the line request.failed. Please report it."
+    problem = {"title": "The question could not be answered", "status": 500, "detail": detail}
+    return web.json_response(problem, status=500, content_type="application/problem+json")
