@@ -205,7 +205,10 @@ class Follower:
             await self._load(shard)
             return False
         self._held[shard] = state
-        await self._tell(self._sink.extend, shard, fields[b"facts"], state)
+        if fields[b"facts"]:
+            await self._tell(self._sink.extend, shard, fields[b"facts"], state)
+        else:  # duplicates or dead letters alone: the offset moves, no entity does
+            await self._tell(self._sink.renew, shard, state)
         return True
 
 

@@ -8,7 +8,7 @@ the partition both at once, as a paused one and its successor do.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -138,7 +138,7 @@ class Worker:
         self._write = self.shards.store.write
         self.shards.store.write = self._faulty  # type: ignore[method-assign]
 
-    async def _faulty(self, writes: list[Write]) -> list[Outcome]:
+    async def _faulty(self, writes: Sequence[Write]) -> list[Outcome]:
         fault, self.fault = self.fault, ""
         if fault == "never sent":
             raise StoreError("connection refused")
@@ -355,7 +355,7 @@ def _run_schedules(redis_url: str, examples: int, steps: int) -> None:
     loop = asyncio.new_event_loop()
     Schedules.url, Schedules.loop = redis_url, loop
     try:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             Schedules, settings=settings(max_examples=examples, stateful_step_count=steps)
         )
     finally:

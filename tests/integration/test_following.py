@@ -1,0 +1,98 @@
+"""What a worker writes is what an exporter's follower reads: loaded, then kept current by deltas."""
+
+import asyncio
+from typing import Any
+
+import redis
+
+from aggregators.meaning import Meaning
+from aggregators.state import fingerprint
+from streams.follower import Follower, ShardState
+from streams.settings import RedisSettings
+from tests.integration.servers import Broker
+from tests.integration.traffic import (
+    PARTITIONS,
+    Message,
+    Stored,
+    deal,
+    make_topics,
+    publish,
+    wait_for_all,
+)
+from tests.integration.worker import Worker
+
+SHARDS = [("crm.opportunity", partition) for partition in range(PARTITIONS)]
+
+
+class Seen:
+    """An exporter that only writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.chunks: dict[str, list[bytes]] = {}
+        self.states: dict[str, ShardState] = {}
+
+    def replace(self, shard: str, chunks: list[bytes], state: ShardState) -> None:
+        self._note("replace", shard, state)
+        self.chunks[shard] = list(chunks)
+
+    def extend(self, shard: str, chunk: bytes, state: ShardState) -> None:
+        self._note("extend", shard, state)
+        assert chunk
+        self.chunks[shard].append(chunk)
+
+    def renew(self, shard: str, state: ShardState) -> None:
+        self._note("renew", shard, state)
+
+    def missing(self, shard: str, reason: str) -> None:
+        self.told.append(("missing", shard))
+
+    def store_up(self, up: bool) -> None:
+        """Redis answers in this test, but for a moment at its start."""
+
+    def _note(self, what: str, shard: str, state: ShardState) -> None:
+        self.told.append((what, shard))
+        self.states[shard] = state
+
+
+def test_a_follower_holds_what_the_worker_wrote(empty_broker: Broker, redis_url: str, unique: str) -> None:
+    brokers, seen = empty_broker.brokers, Seen()
+    make_topics(brokers)
+    follower: Any = Follower(
+        RedisSettings(url=redis_url), SHARDS, fingerprint=fingerprint(Meaning()), sink=seen
+    )
+
+    async def until(offset_of: dict[str, int]) -> None:
+        async with asyncio.timeout(20):
+            while any(  # noqa: ASYNC110 - what a follower is told comes by plain calls
+                shard not in seen.states or seen.states[shard].offset < offset
+                for shard, offset in offset_of.items()
+            ):
+                await asyncio.sleep(0.02)
+
+    def stored() -> dict[str, Stored]:
+        return {f"{topic}/{n}": Stored(redis_url, topic, n, Meaning()) for topic, n in SHARDS}
+
+    async def follow() -> None:
+        following = asyncio.create_task(follower.run())
+        try:
+            await until(dict.fromkeys((f"{topic}/{n}" for topic, n in SHARDS), 0))
+            for start in (0, 100):
+                await asyncio.to_thread(publish, brokers, [deal(n) for n in range(start, start + 100)])
+                await asyncio.to_thread(wait_for_all, brokers, redis_url)
+                await until({shard: each.offset for shard, each in stored().items()})
+            # Records that change no entity move the offset all the same.
+            letters = [deal(0), Message("crm.opportunity", b"opp-1", b"{")]
+            await asyncio.to_thread(publish, brokers, letters)
+            await asyncio.to_thread(wait_for_all, brokers, redis_url)
+            await until({shard: each.offset for shard, each in stored().items()})
+        finally:
+            following.cancel()
+
+    with Worker(brokers, redis_url, group=unique), redis.Redis.from_url(redis_url):
+        asyncio.run(follow())
+
+    assert ("extend", "crm.opportunity/0") in seen.told
+    for shard, each in stored().items():
+        assert seen.chunks[shard] == each.facts
+        assert seen.states[shard].counts == each.counts
