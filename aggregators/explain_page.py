@@ -49,10 +49,16 @@ def explained(
         return story(company, entity, Question("", instant, window, (), 1, attribution, now_ms), render)
     if kpi is None:
         raise UsageError("name a KPI, or a record with entity")
-    if against == "reported" and window is None:
-        window = last_quarter(company.calendar, instant)
-    question = Question(kpi, instant, window, (), 1, attribution, now_ms)
-    labels = dict(_pair(each) for each in where)
+    question, labels = explained_question(
+        company.calendar,
+        now_ms=now_ms,
+        kpi=kpi,
+        where=where,
+        window=window,
+        as_of=as_of,
+        against=against,
+        attribution=attribution,
+    )
     found = explain(company, question, reading, labels)
     shown = document(found, company, render, sort=sort, page=page, per_page=per_page)
     if against is None:
@@ -65,6 +71,28 @@ def explained(
             company, _at(question, company, as_of_ms(against, company.calendar)), reading, labels
         )
     return {**shown, "against": moves_document(before, found, company, render)}
+
+
+def explained_question(
+    calendar: Calendar,
+    *,
+    now_ms: int,
+    kpi: str,
+    where: Sequence[str] = (),
+    window: str | None = None,
+    as_of: str | None = None,
+    against: str | None = None,
+    attribution: str | None = None,
+    **_: object,
+) -> tuple[Question, dict[str, str]]:
+    """The question that the options of `explained` put, and the labels of its group.
+
+    Against reported figures its window is the last complete fiscal quarter unless one is named.
+    """
+    instant = now_ms if as_of is None else as_of_ms(as_of, calendar)
+    if against == "reported" and window is None:
+        window = last_quarter(calendar, instant)
+    return Question(kpi, instant, window, (), 1, attribution, now_ms), dict(_pair(each) for each in where)
 
 
 def last_quarter(calendar: Calendar, instant_ms: int) -> str:

@@ -258,10 +258,18 @@ class Reported:
             rows[row.reading, row.by] = row
 
     @property
+    def size(self) -> int:
+        """How many rows and periods were taken in."""
+        return len(self._seen) + len(self._freezes)
+
+    # One thread may take in while another reads: what is read is copied in one step first.
+
+    @property
     def freezes(self) -> list[Freeze]:
         """The frozen periods, the earliest freeze first."""
         return sorted(
-            self._freezes.values(), key=lambda each: (each.period.frozen_ms, KINDS.index(each.period.kind))
+            self._freezes.values(),
+            key=lambda each: (each.period.frozen_ms, KINDS.index(each.period.kind)),
         )
 
     def freeze(self, window: Window) -> Freeze | None:
@@ -272,8 +280,25 @@ class Reported:
         """The kept rows of a KPI in a frozen period, by reading and group; none if it is not frozen."""
         if window not in self._freezes:
             return []
-        found = self._rows.get((kpi, window), {})
+        found = self._rows.get((kpi, window), {}).copy()
         return [found[key] for key in sorted(found)]
+
+
+def as_if_frozen(company: Company, periods: Iterable[Period], now_ms: int) -> Reported:
+    """What would have been kept of the periods that are due: as much as the events themselves tell.
+
+    An event without `recordedtime` counts as known at its own time. A period whose freeze lies before the
+    first known instant has nothing.
+    """
+    found = Reported()
+    known = [event.time_ms if event.recorded_ms is None else event.recorded_ms for event in company.events()]
+    for period in periods:
+        if known and min(known) <= period.frozen_ms <= now_ms:
+            rows = list(figures(company.known_by(period.frozen_ms), period))
+            records = [record_of(row, period) for row in rows]
+            for record in (*records, period_record(period, len(rows), company.meaning)):
+                found.take(_compact(record).encode())
+    return found
 
 
 def empty(like: Row, reading: Reading | None, version: int) -> Row:

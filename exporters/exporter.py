@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from aggregators.calendar import Calendar
-from aggregators.explain_page import explained
+from aggregators.explain_page import explained, explained_question
 from aggregators.explain_text import explanation_text
 from aggregators.kpis import find_kpi
 from aggregators.meaning import Meaning
 from aggregators.render import Renderer
+from aggregators.reported import Schedule
+from aggregators.reported_page import frozen_kpis, period_questions, restated, side_by_side
 from aggregators.request import as_of_ms, questions
 from aggregators.state import fingerprint
 from aggregators.tables.answer import is_fast
@@ -28,9 +30,11 @@ from exporters.evaluate import Evaluator
 from exporters.exposition import Exposition, Samples
 from exporters.family import Family
 from exporters.figures import Series
+from exporters.freezing import Freezing
 from exporters.letters import Letters
 from exporters.metrics import EngineMetrics, KpiMetrics
 from exporters.names import KPI_FAMILIES
+from exporters.reported import ReportedFigures
 from exporters.settings import AlertSettings, ExporterSettings
 from exporters.snapshot import Snapshot
 from exporters.windows import asked_window
@@ -77,6 +81,8 @@ class Exporter:
         self._self = EngineMetrics(
             config.meaning, config.alerts, self.snapshot, clock, version=config.version
         )
+        self._freezing = Freezing(config.kafka, config.meaning, clock)
+        self._reported, self._schedule = ReportedFigures(config.meaning), Schedule(config.meaning)
         self._exposition = Exposition()
         self._calendar, self._render = Calendar(config.meaning.company), Renderer(config.meaning)
         self._evaluated_ms: int | None = None
@@ -96,11 +102,13 @@ class Exporter:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follower.run())
             group.create_task(self._keep_slow_figures())
+            group.create_task(self._freezing.run(lambda: self.snapshot.fresh_ms is not None))
             group.create_task(Letters(self._config.redis, self.snapshot, self._self).run())
 
     def close(self) -> None:
         """Let the evaluating thread end, and a child that is at work."""
         self._aside.stop()
+        self._freezing.stop()
         self._engine.shutdown(wait=True, cancel_futures=True)
 
     # Answers
@@ -123,6 +131,31 @@ class Exporter:
         rows = await self._on_engine(lambda: self._evaluator.answers(put))
         return self._render.records(rows)
 
+    async def reported(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """Restated and as-reported figures side by side; default: of the last complete fiscal quarter.
+
+        Raises as `kpi` does.
+        """
+        now_ms, calendar = self._clock.now_ms(), self._calendar
+        as_of = asked.get("as_of")
+        instant = now_ms if as_of is None else as_of_ms(as_of, calendar)
+        window = asked.get("window") or "previous_quarter"
+        asked = {
+            **asked,
+            "kpi": asked.get("kpi") or frozen_kpis(asked.get("by", "")),
+            "window": asked_window(window, calendar, calendar.day(instant)),
+        }
+        put = period_questions(self._schedule, questions(calendar, now_ms=now_ms, **asked))
+        self._require_numbers()
+        await self._read_statements()
+        found: list[dict[str, Any]] = []
+        for question, period in put:
+            rows = await self._on_engine(
+                partial(restated, self._schedule, question, period, self._evaluator.answer)
+            )
+            found += side_by_side(self._render, period, question, rows, self._freezing.held)
+        return found
+
     async def explain(self, asked: dict[str, Any]) -> dict[str, Any]:
         """A figure taken apart, or one record's story. Raises as `kpi` does."""
         self._require_numbers()
@@ -133,9 +166,13 @@ class Exporter:
             as_of = asked.get("as_of")
             instant = now_ms if as_of is None else as_of_ms(as_of, self._calendar)
             asked["window"] = asked_window(asked["window"], self._calendar, self._calendar.day(instant))
+        before = None
+        if asked.get("against") == "reported" and asked["kpi"] is not None:
+            question, labels = explained_question(self._calendar, now_ms=now_ms, where=where, **asked)
+            before = await self._freezing.explained(question, asked.get("reading"), labels)
         await self._read_statements()
         return await self._on_engine(
-            lambda: explained(self._evaluator.company, now_ms=now_ms, where=where, **asked)
+            lambda: explained(self._evaluator.company, now_ms=now_ms, where=where, reported=before, **asked)
         )
 
     async def explain_text(self, asked: dict[str, Any]) -> str:
@@ -187,8 +224,12 @@ class Exporter:
             if self.snapshot.fresh_ms is None:
                 return
             started = time.monotonic()
-            self._families = await self._on_engine(lambda: self._kpis.evaluate(now_ms))
+            self._families = await self._on_engine(lambda: self._evaluated(now_ms))
             self._evaluated_ms, self._evaluated_at = now_ms, started
+
+    def _evaluated(self, now_ms: int) -> dict[str, Series]:
+        reported = self._reported.families(self._freezing.held, self._evaluator, now_ms)
+        return {**self._kpis.evaluate(now_ms), **reported}
 
     async def _keep_slow_figures(self) -> None:
         """KPIs without a fast road, worked out aside: changes and scrapes never wait for them."""

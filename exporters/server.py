@@ -66,6 +66,7 @@ def application(exporter: Exporter) -> web.Application:
     app.router.add_get("/", routes.landing)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/api/kpi", routes.kpi)
+    app.router.add_get("/api/reported", routes.reported)
     app.router.add_get("/api/explain", routes.explain)
     app.router.add_get("/explain", routes.explain_text)
     app.router.add_get("/runbooks/{alert}", routes.runbook)
@@ -99,6 +100,11 @@ class Routes:
     async def kpi(self, request: web.Request) -> web.Response:
         """The same question and answer as `dealpulse kpi`."""
         found = await self._exporter.kpi(_asked(request, KPI_PARAMETERS))
+        return _json(found, self._exporter)
+
+    async def reported(self, request: web.Request) -> web.Response:
+        """The same question and answer as `dealpulse kpi --reported`."""
+        found = await self._exporter.reported(_asked(request, KPI_PARAMETERS))
         return _json(found, self._exporter)
 
     async def explain(self, request: web.Request) -> web.Response:

@@ -1,15 +1,20 @@
 """`dealpulse kpi`: answer a question about a KPI, from files of events or from the running system."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dealpulse.cli.invocation import Invocation, pass_invocation
 from dealpulse.cli.output import format_option, print_json
 from dealpulse.event_files import EventFiles
-from events.errors import FaultFoundError
+from events.errors import FaultFoundError, UsageError
+
+if TYPE_CHECKING:
+    from aggregators.question import Question
+    from aggregators.reported import Period
 
 Records = list[dict[str, Any]]
 
@@ -39,6 +44,11 @@ Records = list[dict[str, Any]]
     type=click.Choice(["at_the_time", "current"]),
     help="Teams and managers of the day, or of today. Default: as configured.",
 )
+@click.option(
+    "--reported",
+    is_flag=True,
+    help="Restated and as-reported figures side by side. Default window: the last complete fiscal quarter.",
+)
 @format_option("table", "json", "csv", "markdown")
 @click.option("--list", "list_", is_flag=True, help="Name all KPIs with their readings and dimensions.")
 @click.option("--watch", is_flag=True, help="Ask again every two seconds, until Ctrl-C.")
@@ -50,6 +60,7 @@ def kpi_command(
     files: tuple[Path, ...],
     more_files: tuple[Path, ...],
     format_: str,
+    reported: bool,
     list_: bool,
     watch: bool,
     **asked: Any,
@@ -63,12 +74,16 @@ def kpi_command(
     if list_:
         _list(format_, kpi=asked["kpi"])
         return
+    if reported and format_ == "markdown":
+        raise UsageError("--reported is written as table, json or csv")
     paths = (*files, *more_files)
     if not paths:
-        _repeat(_from_exporter(invocation, asked), format_, watch=watch)
+        path = "/api/reported" if reported else "/api/kpi"
+        _repeat(_from_exporter(invocation, path, asked), format_, watch=watch, reported=reported)
         return
     events = EventFiles(paths)
-    _repeat(_from_files(invocation, events, asked), format_, watch=watch)
+    told = _reported_from_files if reported else _from_files
+    _repeat(told(invocation, events, asked), format_, watch=watch, reported=reported)
     if events.refused:
         raise FaultFoundError(
             f"{events.refused} lines are no events, and in none of these figures. "
@@ -96,20 +111,60 @@ def _from_files(invocation: Invocation, events: EventFiles, asked: dict[str, Any
     return records
 
 
-def _from_exporter(invocation: Invocation, asked: dict[str, Any]) -> Callable[[], Records]:
+def _reported_from_files(
+    invocation: Invocation, events: EventFiles, asked: dict[str, Any]
+) -> Callable[[], Records]:
+    """As if every period that is due had been frozen: what was known by then is told by the events."""
+    from aggregators.answer import answer
+    from aggregators.company import Company
+    from aggregators.explain_page import last_quarter
+    from aggregators.render import Renderer
+    from aggregators.reported import Schedule, as_if_frozen
+    from aggregators.reported_page import frozen_kpis, period_questions, restated, side_by_side
+    from aggregators.request import as_of_ms, questions
+    from events.clock import Clock
+
+    meaning = invocation.settings().meaning
+    clock, render, schedule = Clock.from_env(), Renderer(meaning), Schedule(meaning)
+    calendar = schedule.calendar
+
+    def put() -> "list[tuple[Question, Period]]":
+        now_ms = clock.now_ms()
+        instant = now_ms if asked["as_of"] is None else as_of_ms(asked["as_of"], calendar)
+        window = asked["window"] or last_quarter(calendar, instant)
+        named = {**asked, "kpi": asked["kpi"] or frozen_kpis(asked["by"]), "window": window}
+        return period_questions(schedule, questions(calendar, now_ms=now_ms, **named))
+
+    put()
+    company = Company.from_events(meaning, events)
+
+    def records() -> Records:
+        asked_now = put()
+        held = as_if_frozen(company, {period for _, period in asked_now}, clock.now_ms())
+        return [
+            record
+            for question, period in asked_now
+            for rows in [restated(schedule, question, period, partial(answer, company))]
+            for record in side_by_side(render, period, question, rows, held)
+        ]
+
+    return records
+
+
+def _from_exporter(invocation: Invocation, path: str, asked: dict[str, Any]) -> Callable[[], Records]:
     from dealpulse.api import get_json
 
     listen = invocation.settings().exporter.listen
     parameters = {name: str(value) for name, value in asked.items() if value not in (None, "")}
 
     def records() -> Records:
-        found: Records = get_json(listen, "/api/kpi", parameters)
+        found: Records = get_json(listen, path, parameters)
         return found
 
     return records
 
 
-def _repeat(records: Callable[[], Records], format_: str, *, watch: bool) -> None:
+def _repeat(records: Callable[[], Records], format_: str, *, watch: bool, reported: bool) -> None:
     from threading import Event as Signal
 
     pause = Signal()
@@ -117,13 +172,18 @@ def _repeat(records: Callable[[], Records], format_: str, *, watch: bool) -> Non
         found = records()
         if watch and format_ == "table":
             click.clear()
-        _print(found, format_)
+        _print(found, format_, reported=reported)
         if not watch:
             return
         pause.wait(2)
 
 
-def _print(records: Records, format_: str) -> None:
+def _print(records: Records, format_: str, *, reported: bool) -> None:
+    if reported and format_ != "json":
+        from aggregators.reported_page import reported_csv, reported_text
+
+        click.echo(reported_csv(records) if format_ == "csv" else reported_text(records), nl=False)
+        return
     from aggregators.render import csv_text, markdown_text, table_text
 
     match format_:

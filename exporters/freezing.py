@@ -1,0 +1,190 @@
+"""Freezing by itself: an exporter follows what is kept, and freezes what is due, in a child process.
+
+The log is read and folded by the child, so that evaluation never waits for it. Several exporters may
+freeze the same period: they write equal rows, and the first of a key stands. A Kafka that is away is one
+warning, and tried again.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, Final
+
+from aggregators.explain import Explanation
+from aggregators.explain_page import frozen_period, reported_figure
+from aggregators.kpi import Contribution
+from aggregators.kpis import find_kpi
+from aggregators.meaning import Meaning
+from aggregators.question import Question, Row
+from aggregators.reported import Reported, Schedule
+from events.clock import Clock
+from events.errors import DealpulseError, UnreachableError, UsageError
+from events.log import get_logger
+from events.settings import KafkaSettings
+from streams import freeze
+
+log = get_logger("freezing")
+
+_LOOK_S: Final = 5.0
+"""How often to look whether a period has become due."""
+_AGAIN_S: Final = (5.0, 300.0)
+"""The first pause after a failure, and the longest one; each is twice the one before."""
+_SETTLED_S: Final = 60.0
+"""History must have stopped coming in for so long; whoever imports it slower says `dealpulse freeze`."""
+_LOOK_BACK_MS: Final = 5 * 366 * 86_400_000
+"""Older periods are frozen with the others, but alone they are no reason to read the log again."""
+
+
+class ChildFailedError(DealpulseError):
+    """A child process ended without an answer."""
+
+
+class Freezing:
+    """Keeps `held` up to date with the topic of kept rows, and freezes what is due."""
+
+    def __init__(self, kafka: KafkaSettings, meaning: Meaning, clock: Clock) -> None:
+        self.held = Reported()
+        self._kafka, self._meaning, self._clock = kafka, meaning, clock
+        self._schedule = Schedule(meaning)
+        self._children: set[SpawnProcess] = set()
+        self._tried_ms = -_LOOK_BACK_MS * 100
+
+    async def run(self, ready: Callable[[], bool]) -> None:
+        """Follow and freeze until cancelled; freezing begins once `ready` (the merge is complete)."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._freeze(ready))
+
+    def stop(self) -> None:
+        """End the children that are at work: what they have not written is frozen later."""
+        for child in tuple(self._children):
+            child.kill()
+
+    async def explained(
+        self, question: Question, reading: str | None, where: Mapping[str, str]
+    ) -> Explanation:
+        """The figure as it was known at its freeze, taken apart, from the log itself.
+
+        Raises UsageError for a window that is not frozen, UnreachableError without Kafka.
+        """
+        frozen_period(self._meaning, question)
+        row, contributions, name = await self._in_child(
+            explained_as_known, self._kafka, self._meaning, self._clock.spec, question, reading, dict(where)
+        )
+        kpi = find_kpi(question.kpi)
+        return Explanation(kpi, kpi.reading(name), row, contributions)
+
+    async def _follow(self) -> None:
+        pause_s, told = _AGAIN_S[0], False
+        while True:
+            fresh = Reported()
+
+            def take(values: Sequence[bytes | None], into: Reported = fresh) -> None:
+                for value in values:
+                    into.take(value)
+
+            try:
+                # What is held stays until all of the topic has been read again.
+                await freeze.follow_reported(self._kafka, take, partial(self._replace, fresh))
+            except DealpulseError as error:
+                if not told:
+                    log.warning("reported.away", error=str(error))
+                told = True
+            await asyncio.sleep(pause_s)
+
+    def _replace(self, fresh: Reported) -> None:
+        self.held = fresh
+
+    async def _freeze(self, ready: Callable[[], bool]) -> None:
+        pause_s, told = _AGAIN_S[0], False
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if not ready() or not self._is_due():
+                continue
+            now_ms = self._clock.now_ms()
+            try:
+                count = await self._in_child(freeze_due, self._kafka, self._meaning, self._clock.spec)
+            except DealpulseError as error:
+                if not told:
+                    log.warning("freeze.waits", error=str(error))
+                told = True
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _AGAIN_S[1])
+                continue
+            self._tried_ms, pause_s, told = now_ms, _AGAIN_S[0], False
+            log.info("freeze.done", periods=count)
+
+    def _is_due(self) -> bool:
+        """Whether a period has become due since the last freeze, or lately, and is not frozen."""
+        now_ms = self._clock.now_ms()
+        since_ms = max(self._tried_ms, now_ms - _LOOK_BACK_MS)
+        due = self._schedule.due(now_ms, since_ms)
+        return any(self.held.freeze(period.window) is None for period in due)
+
+    async def _in_child(self, work: Callable[..., Any], *args: Any) -> Any:
+        """What `work(*args)` returns in a process of its own. Raises what it raises, if that is ours."""
+        context = multiprocessing.get_context("spawn")
+        answers, tells = context.Pipe(duplex=False)
+        child = context.Process(target=_work, args=(tells, work, args), daemon=True, name="dealpulse-freeze")
+        await asyncio.to_thread(child.start)
+        self._children.add(child)
+        tells.close()
+        try:
+            kind, found = await asyncio.to_thread(_answer, answers)
+        finally:
+            child.kill()
+            await asyncio.to_thread(child.join)
+            self._children.discard(child)
+            answers.close()
+        if kind == "error":
+            raise found
+        return found
+
+
+def freeze_due(kafka: KafkaSettings, meaning: Meaning, clock: str) -> int:
+    """In a child: freeze all that is due. Returns how many periods that were."""
+    return len(asyncio.run(freeze.freeze(kafka, meaning, Clock.parse(clock), settled_s=_SETTLED_S)))
+
+
+def explained_as_known(
+    kafka: KafkaSettings,
+    meaning: Meaning,
+    clock: str,
+    question: Question,
+    reading: str | None,
+    where: Mapping[str, str],
+) -> tuple[Row, tuple[Contribution, ...], str]:
+    """In a child: the figure as known at its freeze; its row, its records, and the reading's name."""
+    history = asyncio.run(freeze.read_log(kafka, Clock.parse(clock)))
+    period = frozen_period(meaning, question)
+    found = reported_figure(history.company(meaning, period.frozen_ms), question, reading, where)
+    return found.row, found.contributions, found.reading.name
+
+
+def _answer(answers: Connection) -> tuple[str, Any]:
+    try:
+        found: tuple[str, Any] = answers.recv()
+    except EOFError:
+        raise ChildFailedError(
+            "the child that reads the log ended without an answer: see its memory"
+        ) from None
+    return found
+
+
+def _work(tells: Connection, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """In the child: work at low priority, tell, end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+    os.nice(10)
+    try:
+        tells.send(("done", work(*args)))
+    except DealpulseError as error:
+        for kind in (UsageError, UnreachableError):
+            if isinstance(error, kind):
+                tells.send(("error", kind(str(error))))
+                return
+        tells.send(("error", ChildFailedError(str(error))))
