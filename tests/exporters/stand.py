@@ -1,19 +1,22 @@
 """A snapshot of an invented company, built in-process: events, folded by partition states, as chunks."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from aggregators.meaning import Meaning
-from aggregators.state import PartitionState, fingerprint, partition_state
+from aggregators.state import Change, PartitionState, fingerprint, partition_state
 from events.instants import time_ns
 from events.keys import partition_of
 from events.simulator import SAULS_DOLLS, Simulation
-from events.topics import TOPICS
+from events.topics import TOPICS, topic_of
 from exporters.snapshot import Snapshot
 from streams.follower import COUNTS, ShardState
 
 PARTITIONS = 2
+SHARDS = [(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
 
 
 def instant(text: str) -> int:
@@ -28,13 +31,13 @@ class Stand:
     meaning: Meaning
     states: dict[str, PartitionState] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    changes: dict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
     snapshot: Snapshot = field(init=False)
 
     def __post_init__(self) -> None:
-        shards = [(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
-        self.snapshot = Snapshot(self.meaning, shards)
+        self.snapshot = Snapshot(self.meaning, SHARDS)
         self.snapshot.store_up(True)
-        for topic, partition in shards:
+        for topic, partition in SHARDS:
             self.states[f"{topic}/{partition}"] = partition_state(
                 topic, partition, PARTITIONS, "murmur2", self.meaning
             )
@@ -50,6 +53,8 @@ class Stand:
                 state.fold([key for key, _ in batch], [value for _, value in batch])
             self.offsets[shard] += len(batch)
             change = state.take_change()
+            if change:
+                self.changes[shard].append(change)
             held = self._state(shard, at_ms)
             if self.snapshot.shards[shard] is None:
                 self.snapshot.replace(shard, [_chunk(shard, change)] if change else [], held)
@@ -76,10 +81,22 @@ class Stand:
         )
 
 
-def _chunk(shard: str, change: object) -> bytes:
-    found = change.facts if shard.startswith("crm.opportunity") else change.statements  # type: ignore[attr-defined]
-    assert isinstance(found, bytes)
-    return found
+def _chunk(shard: str, change: Change) -> bytes:
+    return change.facts if shard.startswith("crm.opportunity") else change.statements
+
+
+def record(entity: str, subject: str, at: str, **data: Any) -> tuple[str, bytes, bytes]:
+    """One `.changed` event as (topic, key, value)."""
+    event = {
+        "specversion": "1.0",
+        "id": f"{subject} {at} {sorted(data)}",
+        "source": "/crm/test",
+        "type": f"dealpulse.{entity}.changed",
+        "subject": subject,
+        "time": at,
+        "data": data,
+    }
+    return topic_of(entity), subject.encode(), json.dumps(event).encode()
 
 
 def dolls(meaning: Meaning, now_ms: int, *, reps: int = 8, quarters: int = 6, seed: int = 3) -> Stand:
