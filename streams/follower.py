@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import redis.asyncio as aioredis
@@ -185,15 +186,25 @@ class Follower:
         deadline = asyncio.get_running_loop().time() + _BLOCK_MS / 1000
         while asyncio.get_running_loop().time() < deadline:
             found = await self._redis.xread(streams, block=_BLOCK_MS // 2)
+            # All that came is told in one go: the sink may be at work, and each telling waits its turn.
+            news: list[Callable[[], None]] = []
+            gaps: list[str] = []
             for name, entries in found or ():
                 shard = names[name]
                 for entry, fields in entries:
                     self._read[shard] = streams[name.decode()] = entry
-                    if not await self._take(shard, fields):
-                        return
+                    if not self._take(shard, fields, news):
+                        gaps.append(shard)
+                        break
+            if news:
+                await self._tell(_do_all, news)
+            for shard in gaps:
+                await self._load(shard)
+            if gaps:
+                return
 
-    async def _take(self, shard: str, fields: Mapping[bytes, bytes]) -> bool:
-        """Apply one delta; False if the shard had to be loaded instead."""
+    def _take(self, shard: str, fields: Mapping[bytes, bytes], news: list[Callable[[], None]]) -> bool:
+        """Add what one delta brings to the news; False if the shard has to be loaded instead."""
         held, state = self._held[shard], shard_state({**fields, b"offset": fields[b"to"]})
         if int(fields[b"to"]) <= held.offset and state.generation == held.generation:
             return True
@@ -202,14 +213,18 @@ class Follower:
             or state.generation != held.generation
             or state.fingerprint != held.fingerprint
         ):
-            await self._load(shard)
             return False
         self._held[shard] = state
         if fields[b"facts"]:
-            await self._tell(self._sink.extend, shard, fields[b"facts"], state)
+            news.append(partial(self._sink.extend, shard, fields[b"facts"], state))
         else:  # duplicates or dead letters alone: the offset moves, no entity does
-            await self._tell(self._sink.renew, shard, state)
+            news.append(partial(self._sink.renew, shard, state))
         return True
+
+
+def _do_all(news: Iterable[Callable[[], None]]) -> None:
+    for each in news:
+        each()
 
 
 def connect(settings: RedisSettings) -> Any:
