@@ -27,6 +27,7 @@ from events.errors import DealpulseError, UnreachableError, UsageError
 from events.log import get_logger
 from events.settings import KafkaSettings
 from streams import freeze
+from streams.topics import KafkaUnreachableError
 
 log = get_logger("freezing")
 
@@ -34,7 +35,7 @@ _LOOK_S: Final = 5.0
 """How often to look whether a period has become due."""
 _AGAIN_S: Final = (5.0, 300.0)
 """The first pause after a failure, and the longest one; each is twice the one before."""
-_SETTLED_S: Final = 60.0
+SETTLED_S: Final = 60.0
 """History must have stopped coming in for so long; whoever imports it slower says `dealpulse freeze`."""
 _LOOK_BACK_MS: Final = 5 * 366 * 86_400_000
 """Older periods are frozen with the others, but alone they are no reason to read the log again."""
@@ -47,8 +48,12 @@ class ChildFailedError(DealpulseError):
 class Freezing:
     """Keeps `held` up to date with the topic of kept rows, and freezes what is due."""
 
-    def __init__(self, kafka: KafkaSettings, meaning: Meaning, clock: Clock) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, meaning: Meaning, clock: Clock, *, settled_s: float = SETTLED_S
+    ) -> None:
         self.held = Reported()
+        self._settled_s = settled_s
+        self._is_known, self._is_away = False, False
         self._kafka, self._meaning, self._clock = kafka, meaning, clock
         self._schedule = Schedule(meaning)
         self._children: set[SpawnProcess] = set()
@@ -80,35 +85,36 @@ class Freezing:
         return Explanation(kpi, kpi.reading(name), row, contributions)
 
     async def _follow(self) -> None:
-        pause_s, told = _AGAIN_S[0], False
         while True:
             fresh = Reported()
-
-            def take(values: Sequence[bytes | None], into: Reported = fresh) -> None:
-                for value in values:
-                    into.take(value)
-
             try:
                 # What is held stays until all of the topic has been read again.
-                await freeze.follow_reported(self._kafka, take, partial(self._replace, fresh))
+                await freeze.follow_reported(
+                    self._kafka, partial(_take, fresh), partial(self._replace, fresh)
+                )
             except DealpulseError as error:
-                if not told:
-                    log.warning("reported.away", error=str(error))
-                told = True
-            await asyncio.sleep(pause_s)
+                if isinstance(error, KafkaUnreachableError):
+                    if not self._is_away:
+                        log.warning("reported.away", error=str(error))
+                    self._is_away = True
+                else:  # Kafka answers, and there is no topic yet: nothing was ever kept
+                    self._is_known, self._is_away = True, False
+            await asyncio.sleep(_AGAIN_S[0])
 
     def _replace(self, fresh: Reported) -> None:
-        self.held = fresh
+        self.held, self._is_known, self._is_away = fresh, True, False
 
     async def _freeze(self, ready: Callable[[], bool]) -> None:
         pause_s, told = _AGAIN_S[0], False
         while True:
             await asyncio.sleep(_LOOK_S)
-            if not ready() or not self._is_due():
+            if not self._is_known or self._is_away or not ready() or not self._is_due():
                 continue
             now_ms = self._clock.now_ms()
             try:
-                count = await self._in_child(freeze_due, self._kafka, self._meaning, self._clock.spec)
+                count = await self._in_child(
+                    freeze_due, self._kafka, self._meaning, self._clock.spec, self._settled_s
+                )
             except DealpulseError as error:
                 if not told:
                     log.warning("freeze.waits", error=str(error))
@@ -146,9 +152,14 @@ class Freezing:
         return found
 
 
-def freeze_due(kafka: KafkaSettings, meaning: Meaning, clock: str) -> int:
+def _take(into: Reported, values: Sequence[bytes | None]) -> None:
+    for value in values:
+        into.take(value)
+
+
+def freeze_due(kafka: KafkaSettings, meaning: Meaning, clock: str, settled_s: float) -> int:
     """In a child: freeze all that is due. Returns how many periods that were."""
-    return len(asyncio.run(freeze.freeze(kafka, meaning, Clock.parse(clock), settled_s=_SETTLED_S)))
+    return len(asyncio.run(freeze.freeze(kafka, meaning, Clock.parse(clock), settled_s=settled_s)))
 
 
 def explained_as_known(
