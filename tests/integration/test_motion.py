@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import pytest
 import redis
 from kafka.admin import KafkaAdminClient
 
@@ -33,6 +34,8 @@ from tests.integration.traffic import (
 from tests.integration.worker import Worker
 
 ALL = 7 * PARTITIONS
+on_tansu_alone = pytest.mark.parametrize("broker", ["tansu"], indirect=True)
+"""For what concerns the broker little: the other one would only take its time."""
 
 
 def owned(worker: Worker) -> int:
@@ -185,6 +188,7 @@ def test_records_under_no_or_a_wrong_key_or_partition_are_put_where_they_belong(
         assert dict(record.headers)[RECORDED] == b"%d" % first_times[record.value]
 
 
+@on_tansu_alone
 def test_a_redis_that_forgets_everything_is_written_again_while_events_flow(
     empty_broker: Broker, redis_url: str, unique: str
 ) -> None:
@@ -208,6 +212,7 @@ def test_a_redis_that_forgets_everything_is_written_again_while_events_flow(
     require_equal_to_batch(brokers, redis_url)
 
 
+@on_tansu_alone
 def test_another_configuration_recomputes_facts_without_replay(
     empty_broker: Broker, redis_url: str, unique: str
 ) -> None:
@@ -277,6 +282,7 @@ def test_a_worker_waits_for_kafka_and_redis_with_one_line_and_no_traceback(uniqu
         assert worker.stop() == 0
 
 
+@on_tansu_alone
 def test_a_second_signal_ends_at_once(empty_broker: Broker, redis_url: str, unique: str) -> None:
 
     worker = Worker(empty_broker.brokers, redis_url, group=unique).start()

@@ -1,6 +1,7 @@
 """Events on Kafka, and what a batch computation makes of the log: the other road to every figure."""
 
 import asyncio
+import itertools
 import json
 import random
 import threading
@@ -108,7 +109,7 @@ def streaming(brokers: str, messages: Iterable[Message], *, per_second: int) -> 
         ) as producer:
             waiting, step = iter(messages), max(1, per_second // 50)
             while not stop.is_set():
-                batch = [message for message, _ in zip(waiting, range(step), strict=False)]
+                batch = list(itertools.islice(waiting, step))
                 if not batch:
                     return
                 await asyncio.gather(*[await _send(producer, message) for message in batch])

@@ -1,0 +1,106 @@
+"""Servers that die, freeze and come back while events flow: workers go on by themselves, and lose nothing."""
+
+import signal
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from dealpulse.embedded import RedisServer
+from tests.integration.servers import ApacheKafka, kafka_is_required, why_no_kafka
+from tests.integration.traffic import (
+    PARTITIONS,
+    make_topics,
+    mixed,
+    publish,
+    require_equal_to_batch,
+    streaming,
+    wait_for_all,
+    wait_until,
+)
+from tests.integration.worker import Worker
+
+pytestmark = [pytest.mark.kafka, pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(autouse=True)
+def _kafka_can_run() -> None:
+    if (why_not := why_no_kafka()) and not kafka_is_required():
+        pytest.skip(why_not)
+
+
+def test_kafka_and_redis_die_and_freeze_while_events_flow() -> None:
+    with ExitStack() as stack:
+        broker = stack.enter_context(ApacheKafka())
+        store = stack.enter_context(RedisServer())
+        make_topics(broker.brokers)
+        workers = [stack.enter_context(Worker(broker.brokers, store.url, group="outages")) for _ in range(2)]
+        with streaming(broker.brokers, mixed(1_000_000), per_second=500) as sent:
+
+            def folded() -> float:
+                return sum(
+                    worker.metric("dealpulse_worker_events_total", result="applied") for worker in workers
+                )
+
+            def flows_on(what: str) -> None:
+                seen, before = sent(), folded()
+                wait_until(lambda: sent() > seen + 300, f"events flow after {what}", seconds=60)
+                wait_until(lambda: folded() > before + 100, f"workers fold after {what}", seconds=60)
+
+            flows_on("the start")
+            broker.kill()
+            broker.start()
+            flows_on("Kafka was killed")
+
+            store.kill()
+            store.start()
+            flows_on("Redis was killed")
+
+            broker.pause()
+            _pass(6.0)
+            broker.resume()
+            flows_on("Kafka was frozen")
+
+            store.pause()
+            _pass(5.0)
+            store.resume()
+            flows_on("Redis was frozen")
+
+            store.kill()
+            _pass(4.0)
+            store.start()
+            flows_on("Redis was away")
+
+        wait_for_all(broker.brokers, store.url, seconds=90)
+        require_equal_to_batch(broker.brokers, store.url)
+        assert all(worker.running for worker in workers)
+        assert all("Traceback" not in worker.output() for worker in workers)
+        owned = sum(int(worker.metric("dealpulse_worker_assigned_partitions")) for worker in workers)
+        assert owned == 7 * PARTITIONS
+
+
+def _pass(seconds: float) -> None:
+    """The fault itself lasts so long; nothing is waited for."""
+    time.sleep(seconds)
+
+
+def test_a_log_made_anew_is_left_alone_and_said() -> None:
+    with ExitStack() as stack:
+        broker = stack.enter_context(ApacheKafka())
+        store = stack.enter_context(RedisServer())
+        make_topics(broker.brokers)
+        publish(broker.brokers, mixed(500))
+        with Worker(broker.brokers, store.url, group="anew"):
+            wait_for_all(broker.brokers, store.url)
+        broker.stop()
+        broker.start()
+        make_topics(broker.brokers)
+        publish(broker.brokers, mixed(10))
+
+        worker = Worker(broker.brokers, store.url, group="anew")
+        worker.ready = lambda: worker.running and bool(worker.said("shard.left_alone"))  # type: ignore[method-assign]
+        with worker:
+            wait_until(lambda: "made anew" in worker.get("/readyz")[1], "it is said")
+            assert worker.get("/readyz")[0] == 503
+            worker.signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
