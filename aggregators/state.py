@@ -108,6 +108,14 @@ class PartitionState(ABC):
         """All statements as events: what the exact road takes."""
 
     @abstractmethod
+    def events_of(self, subject: str) -> Iterator[Event]:
+        """The statements about one entity, in their order; none if it is not here."""
+
+    @abstractmethod
+    def stored_of(self, subject: str) -> tuple[Sequence[bytes], Any]:
+        """The same as they are kept: keys, and what each says in this state's own codes."""
+
+    @abstractmethod
     def _newest_complete(self, subject: str) -> bytes:
         """The key of the newest full statement about an entity; empty if there is none."""
 
@@ -394,8 +402,11 @@ class DealState(PartitionState):
         for subject in self._deals:
             yield from self.events_of(subject.decode())
 
+    def stored_of(self, subject: str) -> tuple[Sequence[bytes], Any]:
+        deal = self._deals.get(subject.encode())
+        return ((), b"") if deal is None else (deal.keys, deal.rows)
+
     def events_of(self, subject: str) -> Iterator[Event]:
-        """The statements about one opportunity, in their order; none if it is not here."""
         deal = self._deals.get(subject.encode())
         if deal is None:
             return
@@ -517,10 +528,17 @@ class PlainState(PartitionState):
         return [subject.decode() for subject in self._found]
 
     def events(self) -> Iterator[Event]:
-        for subject, entity in self._found.items():
-            name = subject.decode()
-            for key, said in zip(entity.keys, entity.rows, strict=True):
-                yield decode_event(self.entity, name, key, said)
+        for subject in self._found:
+            yield from self.events_of(subject.decode())
+
+    def events_of(self, subject: str) -> Iterator[Event]:
+        keys, rows = self.stored_of(subject)
+        for key, said in zip(keys, rows, strict=True):
+            yield decode_event(self.entity, subject, key, said)
+
+    def stored_of(self, subject: str) -> tuple[Sequence[bytes], Any]:
+        entity = self._found.get(subject.encode())
+        return ((), ()) if entity is None else (entity.keys, entity.rows)
 
     def _newest_complete(self, subject: str) -> bytes:
         entity = self._found.get(subject.encode())

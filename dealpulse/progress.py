@@ -32,6 +32,10 @@ class Progress:
         self._due_s = self._began_s + (_BAR_AFTER_S if self._bar else _LINE_EVERY_S)
         self._drawn = False
 
+    def expect(self, total_bytes: int) -> None:
+        """How much there is, where that is found out on the way."""
+        self._total = max(1, total_bytes)
+
     def show(self, done_bytes: int, events: int) -> None:
         """Tell how far it has come, if it is time to."""
         now_s = self._now_s()

@@ -59,6 +59,14 @@ return 'written'
 """
 )
 
+LOWER: Final = """
+-- KEYS: meta   ARGV: offset, generation: what is beyond the end of the log, so that no fold of it comes as far
+local held = redis.call('HMGET', KEYS[1], 'offset', 'generation')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 'fenced' end
+redis.call('HSET', KEYS[1], 'offset', 0)
+return 'written'
+"""
+
 SWITCH: Final = (
     _CHUNKS
     + """

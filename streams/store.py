@@ -102,7 +102,7 @@ class Store:
             fields = await self._redis.hgetall(self._key(shard, "meta"))
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
-        return _stored(fields) if fields else None
+        return stored_of(fields) if fields else None
 
     async def statements(self, shard: str, stored: Stored) -> AsyncIterator[list[bytes]]:
         """The chunks of statements that `stored` speaks of, some at a time; fewer if some are lost."""
@@ -155,6 +155,11 @@ class Store:
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
         return bool(chunks[0]), bool(chunks[1])
+
+    async def lower(self, shard: str, stored: Stored) -> Outcome:
+        """Let a rewrite replace what is `stored`, although its offset may be lower: `fenced` if that moved."""
+        keys = [self._key(shard, "meta")]
+        return (await self._run([(scripts.LOWER, keys, [stored.offset, stored.generation])]))[0]
 
     async def discard(self, shard: str, generation: str) -> None:
         """Drop the lists of a rewrite that was given up."""
@@ -235,7 +240,9 @@ def _pairs(fields: Fields) -> list[Any]:
     return list(itertools.chain.from_iterable(fields.items()))
 
 
-def _stored(fields: Mapping[bytes, bytes]) -> Stored:
+def stored_of(fields: Mapping[bytes, bytes]) -> Stored:
+    """What the fields of a shard's meta say. Raises ValueError for one that is no number and should be."""
+
     def number(name: bytes) -> int:
         return int(fields.get(name, 0))
 
@@ -264,5 +271,5 @@ def _unreachable(settings: RedisSettings, error: Exception) -> StoreError:
 
 _SHA = {
     script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (scripts.CHECKPOINT, scripts.RENEW, scripts.SWITCH)
+    for script in (scripts.CHECKPOINT, scripts.RENEW, scripts.SWITCH, scripts.LOWER)
 }

@@ -1,0 +1,169 @@
+"""`dealpulse verify` and `dealpulse rebuild` on a running system, against faults planted in Redis."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+
+from aggregators.deal_facts import STATE
+from aggregators.rows import ROW
+from aggregators.state import pack, unpack
+from events.clock import Clock
+from events.simulator import COMPANIES, Simulation
+from tests.integration.servers import Broker
+from tests.integration.traffic import (
+    Message,
+    make_topics,
+    mixed,
+    publish,
+    streaming,
+    wait_for_all,
+    wait_until,
+)
+from tests.integration.worker import Worker
+
+DEALS, REPS = "crm.opportunity/1", "hr.employee/0"
+
+
+class System:
+    """The log and Redis of one installation, and the commands that a person runs on it."""
+
+    def __init__(self, brokers: str, redis_url: str, group: str) -> None:
+        self.brokers, self.redis_url, self.group = brokers, redis_url, group
+        self.redis: Any = redis.Redis.from_url(redis_url)
+
+    def worker(self) -> Worker:
+        """A worker of this system."""
+        return Worker(self.brokers, self.redis_url, group=self.group)
+
+    def dealpulse(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command on it."""
+        settings = {"DEALPULSE_KAFKA__BROKERS": self.brokers, "DEALPULSE_REDIS__URL": self.redis_url}
+        return subprocess.run(
+            [sys.executable, "-m", "dealpulse", *arguments],
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def verify(self, *arguments: str) -> dict[str, Any]:
+        """What `dealpulse verify --json` says; the exit code must agree."""
+        done = self.dealpulse("verify", "--json", *arguments)
+        assert done.returncode in (0, 1), done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        assert done.returncode == bool(found["differences"])
+        return found
+
+    def found(self, *arguments: str) -> set[tuple[str, str]]:
+        """(kind, shard) of the differences that verify prints."""
+        return {(each["kind"], each["shard"]) for each in self.verify(*arguments)["first_differences"]}
+
+    def meta(self, shard: str) -> dict[str, str]:
+        """The fields of a shard."""
+        fields = self.redis.hgetall(f"dealpulse:{{{shard}}}:meta")
+        return {name.decode(): value.decode() for name, value in fields.items()}
+
+    def chunks(self, shard: str, kind: str) -> str:
+        """The key of a shard's list of chunks."""
+        return f"dealpulse:{{{shard}}}:{self.meta(shard)['generation']}:{kind}"
+
+    def outcome(self) -> dict[str, int]:
+        """What verify left in Redis."""
+        return {name.decode(): int(value) for name, value in self.redis.hgetall("dealpulse:verify").items()}
+
+
+@pytest.fixture
+def system(empty_broker: Broker, redis_url: str, unique: str) -> Iterator[System]:
+    """A log with the simulator's whole mess and poison in it, folded by a worker that has gone."""
+    make_topics(empty_broker.brokers)
+    made = System(empty_broker.brokers, redis_url, unique)
+    simulation = Simulation(COMPANIES["sauls-dolls"], seed=3, reps=4, quarters=3, end_ms=Clock().now_ms())
+    publish(
+        made.brokers,
+        [
+            Message(record.topic, None if record.key is None else record.key.encode(), record.value)
+            for record in simulation.history()
+        ],
+    )
+    publish(made.brokers, [*mixed(300), Message("crm.opportunity", None, b"{", 1)])
+    with made.worker():
+        wait_for_all(made.brokers, redis_url)
+    yield made
+    made.redis.close()
+
+
+def with_state_changed(chunk: bytes, column: str) -> bytes:
+    """A chunk of facts with one integer of its last state flipped in its lowest bit."""
+    document = unpack(chunk)
+    states = np.frombuffer(document[4], dtype=STATE).copy()
+    states[column][-1] ^= 1
+    return pack([*document[:4], states.tobytes()])
+
+
+def with_amount_changed(chunk: bytes) -> bytes:
+    """A chunk of statements of opportunities with the amount of the last one flipped."""
+    document = unpack(chunk)
+    rows = np.frombuffer(document[5], dtype=ROW).copy()
+    rows["amount"][-1] ^= 1
+    return pack([*document[:5], rows.tobytes(), document[6]])
+
+
+def test_verify_proves_the_shards_and_finds_each_planted_fault(system: System) -> None:
+    clean = system.verify()
+
+    assert clean["differences"] == 0, clean["first_differences"]
+    compared = clean["compared"]
+    assert compared["records"] > 2_000
+    assert compared["entities"] > 300
+    assert compared["kpis"] >= 25
+    assert compared["road"] == "exact"
+    success = system.outcome()
+    assert success["mismatches"] == 0
+    assert success["last_success_ms"] == success["checked_ms"]
+    whole_text = system.dealpulse("verify", "--partition", REPS)
+    assert (whole_text.returncode, whole_text.stdout.splitlines()[-1]) == (0, "No difference.")
+
+    statements, facts = system.chunks(DEALS, "statements"), system.chunks(DEALS, "facts")
+    for key, plant, kind in (
+        (facts, lambda chunk: with_state_changed(chunk, "since"), "fact"),
+        (facts, lambda chunk: with_state_changed(chunk, "outcome"), "fact"),
+        (statements, with_amount_changed, "statement"),
+    ):
+        sound = system.redis.lindex(key, -1)
+        system.redis.lset(key, -1, plant(sound))
+        assert (kind, DEALS) in system.found("--partition", DEALS)
+        system.redis.lset(key, -1, sound)
+
+    meta = f"dealpulse:{{{DEALS}}}:meta"
+    for by, kind in ((1, "shard"), (-1, "count")):
+        system.redis.hincrby(meta, "offset", by)
+        assert (kind, DEALS) in system.found("--partition", DEALS)
+        system.redis.hincrby(meta, "offset", -by)
+    system.redis.hincrby(meta, "applied", 1)
+    assert system.found() == {("count", DEALS)}
+    assert system.outcome()["mismatches"] == 2  # that count, and the sum of all four
+    assert system.outcome()["last_success_ms"] == success["last_success_ms"]
+    system.redis.hincrby(meta, "applied", -1)
+    assert system.found("--sample", "0.3") == set()
+    assert system.outcome()["mismatches"] == 2  # a part that is sound proves nothing of the whole
+
+
+def test_a_fault_in_facts_shows_in_the_kpis_too(system: System) -> None:
+    key = system.chunks(DEALS, "facts")
+    chunk = system.redis.lindex(key, -1)
+    document = unpack(chunk)
+    states = np.frombuffer(document[4], dtype=STATE).copy()
+    states["amount"][:] += 1
+    system.redis.lset(key, -1, pack([*document[:4], states.tobytes()]))
+
+    kinds = {kind for kind, _ in system.found("--most", "10000")}
+
+    assert {"fact", "kpi"} <= kinds
