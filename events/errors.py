@@ -1,11 +1,11 @@
 """Every error a caller may meet, one type per thing he may do about it.
 
-    DealpulseError
-    ├── BadEventError        a record that cannot be read: a dead letter, with its reason
-    ├── UsageError           a question or an option that cannot be answered as asked (exit code 2)
-    ├── ConfigurationError   a setting that is missing, unknown or wrong (exit code 2)
-    ├── UnreachableError     a server that does not answer (exit code 3)
-    └── FaultFoundError      the command ran and found a fault (exit code 1)
+DealpulseError
+├── BadEventError        a record that cannot be read: a dead letter, with its reason
+├── UsageError           a question or an option that cannot be answered as asked (exit code 2)
+├── ConfigurationError   a setting that is missing, unknown or wrong (exit code 2)
+├── UnreachableError     a server that does not answer (exit code 3)
+└── FaultFoundError      the command ran and found a fault (exit code 1)
 """
 
 

@@ -42,6 +42,8 @@ def test_every_kpi_answers_alike_from_tables(
     whole, rest = Company.from_events(meaning, events), tabled(meaning, events)
     window = data.draw(st.sampled_from(WINDOWS))
     for name, kpi in registry().items():
-        by = data.draw(st.lists(st.sampled_from([*kpi.dimensions, *kpi.dimensions[:1]]), max_size=2, unique=True))
+        by = data.draw(
+            st.lists(st.sampled_from([*kpi.dimensions, *kpi.dimensions[:1]]), max_size=2, unique=True)
+        )
         question = Question(name, as_of, window, tuple(by), now_ms=as_of)
         assert exact_answer(rest, question) == exact_answer(whole, question), question
