@@ -250,6 +250,11 @@ class Company:
         if entity.fold(event):
             self._versions[event.entity] = self._versions.get(event.entity, 0) + 1
 
+    @property
+    def version(self) -> int:
+        """Grows with every event that changed something."""
+        return sum(self._versions.values())
+
     def known_by(self, instant_ms: int) -> Self:
         """The company as it was known by an instant: of what was recorded later, nothing (G8).
 

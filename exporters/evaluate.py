@@ -1,15 +1,19 @@
 """Answering questions from the merged snapshot: by the fast road where there is one, else by the exact one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aggregators.answer import answer as exact_answer
 from aggregators.company import Company
+from aggregators.kpi import Figure
 from aggregators.kpis import find_kpi
 from aggregators.people import People
-from aggregators.question import Question, Row
+from aggregators.question import Question, Row, Window
 from aggregators.tables.answer import answer as fast_answer
+from aggregators.tables.answer import figures as fast_figures
 from aggregators.tables.answer import is_fast
 from exporters.snapshot import Snapshot
+
+Labels = tuple[str, ...]
 
 
 class Evaluator:
@@ -31,6 +35,10 @@ class Evaluator:
         if is_fast(find_kpi(question.kpi)):
             return fast_answer(self.snapshot.deals, company, question)
         return exact_answer(company, question)
+
+    def figures(self, question: Question, reading: str) -> dict[Window, Mapping[Labels, Figure]]:
+        """One reading of an answer of the fast road, by window and group; raises UsageError as `answer`."""
+        return dict(fast_figures(self.snapshot.deals, self.company, question, reading))
 
     def answers(self, questions: Sequence[Question]) -> list[Row]:
         """The rows of several answers, one after the other."""

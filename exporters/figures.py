@@ -6,17 +6,18 @@ worked out in `exporters.extras`. Families are built fresh each time: a series t
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Final
 
 from aggregators.answer import LEVEL
 from aggregators.calendar import Calendar, Span
-from aggregators.kpi import UNASSIGNED
+from aggregators.kpi import UNASSIGNED, Figure
 from aggregators.kpis import find_kpi, registry
 from aggregators.meaning import Meaning
 from aggregators.question import Number, Question, Row
+from aggregators.tables.answer import is_fast
 from events.currencies import EXPONENTS
 from exporters.evaluate import Evaluator
 from exporters.family import Answer, Cells, Family
@@ -212,14 +213,15 @@ class Asked:
 
     def __init__(self, evaluator: Evaluator, now_ms: int) -> None:
         self.evaluator, self.now_ms = evaluator, now_ms
-        self._rows: dict[_Key, dict[tuple[str, object], list[Labelled]]] = {}
+        self._rows: dict[_AskedKey, dict[tuple[str, object], list[Labelled]]] = {}
 
     def rows(
         self, answer: Answer, by: tuple[str, ...], window: str, calendar: Calendar
     ) -> Sequence["Labelled"]:
         """(labels, row) of one reading in the window that the label `window` names."""
         key, start = self._key(answer.kpi, by, window, calendar)
-        found = self._of(key)
+        fast = is_fast(find_kpi(answer.kpi))
+        found = self._of((*key, answer.reading if fast else ""))
         level = found.get((answer.reading, LEVEL.start))
         return level if level is not None else found.get((answer.reading, start), ())
 
@@ -239,17 +241,25 @@ class Asked:
         periods = 2 if name == "fiscal_quarter" else back + 1
         return (kpi, by, name, periods), calendar.windows(name, today, back + 1)[0][0].start
 
-    def _of(self, key: "_Key") -> dict[tuple[str, object], list["Labelled"]]:
+    def _of(self, key: "_AskedKey") -> dict[tuple[str, object], list["Labelled"]]:
         found = self._rows.get(key)
         if found is None:
             found = self._rows[key] = defaultdict(list)
-            kpi, by, window, periods = key
+            kpi, by, window, periods, reading = key
             question = Question(kpi, self.now_ms, window, by, periods, now_ms=self.now_ms)
-            for row in self.evaluator.answer(question):
-                labels = tuple([label for _, label in row.by])
-                found[row.reading, row.window.start].append((labels, row))
+            if reading:
+                for span, figures in self.evaluator.figures(question, reading).items():
+                    found[reading, span.start] = [
+                        (labels, figure if figure.value is not None else replace(figure, samples=0))
+                        for labels, figure in figures.items()
+                    ]
+            else:
+                for row in self.evaluator.answer(question):
+                    labels = tuple([label for _, label in row.by])
+                    found[row.reading, row.window.start].append((labels, row))
         return found
 
 
 _Key = tuple[str, tuple[str, ...], str, int]
-Labelled = tuple[tuple[str, ...], Row]
+_AskedKey = tuple[str, tuple[str, ...], str, int, str]
+Labelled = tuple[tuple[str, ...], Row | Figure]

@@ -20,6 +20,7 @@ from exporters.exposition import Histogram, Samples
 from exporters.extras import Extras
 from exporters.family import Family
 from exporters.figures import Asked, Figures, Series
+from exporters.kept import Kept
 from exporters.labels import VISIBILITY_BUCKETS
 from exporters.names import FAMILIES, KPI_FAMILIES
 from exporters.settings import AlertSettings, ExporterSettings
@@ -31,6 +32,8 @@ log = get_logger("exporter")
 Build = Callable[[], dict[str, Series]]
 SLOW_EVERY_MS: Final = 15_000
 """KPIs without a fast road (sets of customers and people, the waterfall) are worked out at most so often."""
+MOVING: Final = ("stagnation", "stalled")
+"""KPIs that move with the clock alone: anew at every refresh."""
 
 
 class KpiMetrics:
@@ -47,6 +50,7 @@ class KpiMetrics:
         self._slow_kpis = [name for name, kpi in registry().items() if not is_fast(kpi)]
         self._fast_kpis = [name for name in self._figures.kpis if is_fast(find_kpi(name))]
         self._failing: set[str] = set()
+        self._kept = Kept(meaning)
 
     def slow_due(self, now_ms: int) -> list[str]:
         """The KPIs of the slow road, if they are to be worked out anew."""
@@ -104,9 +108,10 @@ class KpiMetrics:
             jobs.append(("native_money", lambda: self._tabled.native(evaluator, now_ms)))
         if self._settings.rep_names:
             jobs.append(("rep_names", lambda: self._extras.rep_names(evaluator, now_ms)))
+        self._kept.begin(evaluator, now_ms)
         for name, build in jobs:
             try:
-                found.update(build())
+                found.update(build() if name in MOVING else self._kept.take(name, build))
             except Exception as error:  # noqa: BLE001 - one KPI (a plug-in's, say) must not cost the others
                 self._fails(name, error)
             else:

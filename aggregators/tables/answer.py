@@ -4,7 +4,7 @@ Each reading says which deals count, for whom, on which day and with what; the s
 per group (and, for money, per rate), and become rows by the same last step as on the exact road.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -17,10 +17,10 @@ from aggregators.ask import Ask
 from aggregators.calendar import ALWAYS, Span
 from aggregators.company import Company
 from aggregators.deal_facts import NO_DATE, UNKNOWN
-from aggregators.kpi import Kpi, Sums
+from aggregators.kpi import Figure, Kpi, Sums
 from aggregators.kpis import find_kpi
 from aggregators.money import RATE_SCALE, Rates
-from aggregators.question import Number, Question, Row
+from aggregators.question import Number, Question, Row, Window
 from aggregators.tables.cut import Cut
 from aggregators.tables.deals import DealTable
 from aggregators.tables.split import Split, day_number, day_of
@@ -286,6 +286,21 @@ def answer(table: DealTable, company: Company, question: Question) -> list[Row]:
             _sums(fast, kpi, FAST[kpi.name, reading.name](fast, span)),
         )
     ]
+
+
+def figures(
+    table: DealTable, company: Company, question: Question, reading: str
+) -> Iterator[tuple[Window, Mapping[tuple[str, ...], Figure]]]:
+    """One reading alone, window by window, as group -> figure: what its rows would hold, without rows.
+
+    Raises UsageError as `answer` does.
+    """
+    kpi = find_kpi(question.kpi)
+    check(kpi, question)
+    fast, one = FastAsk(table, company, question), kpi.reading(reading)
+    for window, span in windows(fast.ask, kpi, one):
+        sums = _sums(fast, kpi, FAST[kpi.name, reading](fast, span))
+        yield window, {labels: one.figure(fast.ask, parts) for labels, parts in sums.items()}
 
 
 def _sums(fast: FastAsk, kpi: Kpi, counted: Counted) -> dict[tuple[str, ...], Mapping[str, Sums]]:

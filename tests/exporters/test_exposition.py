@@ -10,6 +10,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from exporters.exposition import Exposition, Histogram, Samples, compressed, negotiate, takes_gzip
 from exporters.family import Family
+from exporters.figures import Series
 from exporters.names import FAMILIES
 
 text_families: Any = text_parser.text_string_to_metric_families
@@ -34,8 +35,8 @@ def test_any_label_comes_back_as_it_was(openmetrics: bool) -> None:
 
 
 def test_series_are_in_one_order_however_they_came() -> None:
-    samples = {(team, "day"): 1.0 for team in ("Süd", "Nord", "")}
-    again = dict(reversed(samples.items()))
+    samples: Series = {(team, "day"): 1.0 for team in ("Süd", "Nord", "")}
+    again: Series = dict(reversed(samples.items()))
     assert rendered(WON, samples) == rendered(WON, again)
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -231,14 +232,20 @@ def test_an_extra_window_is_answered_like_any_other(stand: Stand, found: dict[st
 def test_one_kpi_that_fails_leaves_out_its_own_families_and_one_line(
     stand: Stand, found: dict[str, Series], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = Evaluator.answer
+    answer, figures = Evaluator.answer, Evaluator.figures
 
     def failing(self: Evaluator, question: Question) -> list[Row]:
-        if question.kpi in ("won", "velocity"):
+        if question.kpi == "velocity":
             raise ZeroDivisionError("a plug-in's mistake")
         return answer(self, question)
 
+    def failing_too(self: Evaluator, question: Question, reading: str) -> Any:
+        if question.kpi == "won":
+            raise ZeroDivisionError("another one")
+        return figures(self, question, reading)
+
     monkeypatch.setattr(Evaluator, "answer", failing)
+    monkeypatch.setattr(Evaluator, "figures", failing_too)
     metrics = KpiMetrics(stand.meaning, ALL, stand.snapshot)
     families, failed = metrics.slow_families(metrics.slow_due(NOW_MS), NOW_MS)
     metrics.keep(families)
