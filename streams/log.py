@@ -26,7 +26,7 @@ class LogReader:
         self._kafka = kafka
         self._tps = {place: TopicPartition(*place) for place in places}
         self._consumer: Any = None
-        self._answered_at = time.monotonic()
+        self._idle_s = 0.0
 
     async def __aenter__(self) -> Self:
         self._consumer = AIOKafkaConsumer(
@@ -38,7 +38,6 @@ class LogReader:
             await self._consumer.stop()
             raise KafkaUnreachableError(self._kafka, error) from error
         self._consumer.assign(list(self._tps.values()))
-        self._answered_at = time.monotonic()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -46,13 +45,13 @@ class LogReader:
 
     async def fetch(self) -> dict[Place, list[Any]]:
         """The next records, of some partitions; nothing if there are none at this moment."""
+        began = time.monotonic()
         try:
             found = await self._consumer.getmany(timeout_ms=_FETCH_MS, max_records=_RECORDS_AT_ONCE)
         except (KafkaError, OSError) as error:
             raise KafkaUnreachableError(self._kafka, error) from error
-        if found:
-            self._answered_at = time.monotonic()
-        elif time.monotonic() - self._answered_at > _PATIENCE_S:
+        self._idle_s = 0.0 if found else self._idle_s + time.monotonic() - began
+        if self._idle_s > _PATIENCE_S:
             raise KafkaUnreachableError(
                 self._kafka, TimeoutError(f"nothing was fetched for {_PATIENCE_S:g} s")
             )
@@ -75,4 +74,3 @@ class LogReader:
     def leave(self, place: Place) -> None:
         """Fetch no more of a partition."""
         self._consumer.pause(self._tps[place])
-        self._answered_at = time.monotonic()

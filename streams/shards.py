@@ -88,6 +88,8 @@ class Shards:
         self._consumer: Positions
         self._producer: Producer
         self._moves: dict[TP, tuple[int, float]] = {}
+        self._beyond_log: dict[TP, tuple[str, int, str]] = {}
+        """Generation and offset of shards that are beyond the end of their log, and what was said of it."""
         self._frozen = 0
         self._began = time.monotonic()
         self.folded_at = time.monotonic()
@@ -267,6 +269,8 @@ class Shards:
         log.error("shard.left_alone", shard=shard.name, error=why)
         self._shards.pop(tp).let_go()
         self.left_alone[tp] = why
+        self._beyond_log[tp] = shard.generation, shard.next, why
+        self._restore(tp)  # waits until somebody has rebuilt it
 
     # Loading.
 
@@ -351,6 +355,10 @@ class Shards:
                 f"the shard is in format {stored.format}, newer than this worker's {FORMAT}: "
                 "a newer worker shall own it; upgrade this one"
             )
+        if (known := self._beyond_log.get(tp)) is not None:
+            if (stored.generation, stored.offset) == known[:2]:
+                raise LeftAloneError(known[2])
+            del self._beyond_log[tp]
 
     def _freeze(self) -> None:
         """Keep the garbage collector from walking over entities that live for ever."""

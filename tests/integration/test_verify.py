@@ -16,6 +16,7 @@ from aggregators.rows import ROW
 from aggregators.state import pack, unpack
 from events.clock import Clock
 from events.simulator import COMPANIES, Simulation
+from tests.integration.monitoring import ExporterProcess
 from tests.integration.servers import Broker
 from tests.integration.traffic import (
     Message,
@@ -167,3 +168,46 @@ def test_a_fault_in_facts_shows_in_the_kpis_too(system: System) -> None:
     kinds = {kind for kind, _ in system.found("--most", "10000")}
 
     assert {"fact", "kpi"} <= kinds
+
+
+def test_rebuild_repairs_planted_faults_while_a_worker_and_an_exporter_go_on(system: System) -> None:
+    with system.worker() as worker, ExporterProcess(system.redis_url) as exporter:
+        for key, plant in (
+            (system.chunks(DEALS, "facts"), lambda chunk: with_state_changed(chunk, "since")),
+            (system.chunks(DEALS, "statements"), with_amount_changed),
+        ):
+            system.redis.lset(key, -1, plant(system.redis.lindex(key, -1)))
+        before, other = system.meta(DEALS)["generation"], system.meta(REPS)["generation"]
+        assert system.dealpulse("rebuild", "--partition", DEALS).returncode == 2  # nobody to be asked
+
+        with streaming(system.brokers, mixed(1_000_000, seed=7), per_second=500) as sent:
+            done = system.dealpulse("rebuild", "--partition", DEALS, "--yes")
+            assert done.returncode == 0, done.stderr
+            seen, after = sent(), system.meta(DEALS)
+            wait_until(lambda: sent() > seen + 200, "traffic flows on")
+            assert after["generation"] != before
+            wait_until(
+                lambda: int(system.meta(DEALS)["offset"]) > int(after["offset"]),
+                "the worker goes on from the rebuilt shard",
+            )
+            assert exporter.get("/readyz")[0] == 200
+        assert system.meta(DEALS)["generation"] == after["generation"]
+        assert system.meta(REPS)["generation"] == other
+        assert worker.said("shard.write_refused")
+
+        wait_for_all(system.brokers, system.redis_url)
+        assert system.verify()["differences"] == 0
+
+
+@pytest.mark.e2e
+def test_rebuild_replaces_a_shard_whose_offset_is_beyond_the_log(system: System) -> None:
+    system.redis.hincrby(f"dealpulse:{{{DEALS}}}:meta", "offset", 3)
+    with system.worker() as worker:
+        wait_until(lambda: bool(worker.said("shard.left_alone")), "the worker leaves it alone")
+        assert {shard for _, shard in system.found()} == {DEALS}
+
+        assert system.dealpulse("rebuild", "--partition", DEALS, "--yes").returncode == 0
+
+        publish(system.brokers, mixed(200, seed=8))
+        wait_for_all(system.brokers, system.redis_url)
+        assert system.verify()["differences"] == 0

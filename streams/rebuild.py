@@ -1,0 +1,191 @@
+"""Building shards anew from the log, while workers, other partitions and exporters go on.
+
+1. The log is folded from its first record, at least as far as what Redis holds.
+2. Records that were published again or dead-lettered beyond what Redis held at the beginning are sent by
+   us and acknowledged: the worker, who seeks to our offset, will not meet them again.
+3. The state is written in slices under a new generation, which nobody reads yet.
+4. One atomic step makes it current, unless a worker has come further meanwhile: then it starts again at 3.
+5. The owner's next write or renewal is fenced: it drops its shard, loads ours and seeks to its offset.
+   Exporters see the new generation and load it; until then they keep what they have.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aggregators.meaning import Meaning
+from aggregators.state import FORMAT, Folded, fingerprint, partition_state
+from events.clock import Clock
+from events.errors import FaultFoundError
+from events.event import EPOCH_UNIX_S
+from events.producer import start_producer
+from events.settings import KafkaSettings
+from streams.deadletters import dead_letter
+from streams.log import LogReader, Place
+from streams.outbox import Outgoing, deliver
+from streams.rekey import rekeyed
+from streams.settings import RedisSettings
+from streams.shard import Shard
+from streams.store import Store, Stored
+from streams.verify import chosen_places, partitions_of
+
+_SLICE_SUBJECTS: Final = 2_000
+_ATTEMPTS: Final = 20
+_SURE_S: Final = 3.0
+"""The log is shorter than a shard's offset if it has not come so far after so many seconds at its end."""
+
+Show = Callable[[str, int, int], None]
+"""Told which shard is built, how many records it has folded, and how many there are at least."""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """One shard that was built anew. `was` is its offset before, None if Redis held none."""
+
+    shard: str
+    offset: int
+    entities: int
+    was: int | None
+    seconds: float
+
+
+class Rebuild:
+    """Rebuilds shards. Raises KafkaUnreachableError, StoreError and FaultFoundError."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        redis: RedisSettings,
+        meaning: Meaning,
+        clock: Clock,
+        *,
+        show: Show = lambda _shard, _records, _of: None,
+    ) -> None:
+        self._kafka, self._meaning, self._clock, self._show = kafka, meaning, clock, show
+        self._store = Store(redis)
+        self._producer: Any = None
+
+    async def run(self, places: Collection[Place]) -> list[Rebuilt]:
+        """Rebuild these partitions, one after the other; none named: all."""
+        try:
+            partitions = await partitions_of(self._kafka)
+            return [
+                await self._rebuilt(place, partitions[place[0]])
+                for place in chosen_places(partitions, places)
+            ]
+        finally:
+            await self._store.close()
+            if self._producer is not None:
+                await self._producer.stop()
+
+    async def _rebuilt(self, place: Place, partitions: int) -> Rebuilt:
+        began = time.monotonic()
+        state = partition_state(*place, partitions, self._kafka.partitioner, self._meaning)
+        shard = Shard(*place, partitions, state, fingerprint(self._meaning))
+        before = await self._store.stored(shard.name)
+        if before is not None and before.format > FORMAT:
+            raise FaultFoundError(
+                f"shard {shard.name} is in format {before.format}, newer than this version's {FORMAT}: "
+                "rebuild it with the version that its workers have"
+            )
+        sent_until = 0 if before is None else before.offset
+        async with LogReader(self._kafka, [place]) as log:
+            for _ in range(_ATTEMPTS):
+                await self._catch_up(shard, place, log, sent_until)
+                if await self._written(shard, place, log, sent_until):
+                    return Rebuilt(
+                        shard.name,
+                        shard.base,
+                        state.entities,
+                        None if before is None else before.offset,
+                        time.monotonic() - began,
+                    )
+        raise FaultFoundError(
+            f"shard {shard.name}: its worker was faster {_ATTEMPTS} times. Nothing has changed; try again "
+            "when fewer events come, or stop that worker for a moment"
+        )
+
+    async def _catch_up(self, shard: Shard, place: Place, log: LogReader, sent_until: int) -> Stored | None:
+        """Fold to the end of the log as it is now. Returns what Redis held at the last look."""
+        at_end_since: float | None = None
+        while True:
+            stored = await self._store.stored(shard.name)
+            held = 0 if stored is None else stored.offset
+            for records in (await log.fetch()).values():
+                await self._fold(shard, records, sent_until)
+                at_end_since = None
+            end = log.end(place)
+            self._show(shard.name, shard.next, max(held, end or 0))
+            if end is None or await log.position(place) < end:
+                continue
+            if shard.next >= held:
+                return stored
+            now = time.monotonic()
+            at_end_since = at_end_since or now
+            if now - at_end_since > _SURE_S:
+                assert stored is not None
+                await self._store.lower(shard.name, stored)
+                at_end_since = None
+
+    async def _fold(self, shard: Shard, records: Sequence[Any], sent_until: int) -> None:
+        """Fold a batch, and send what has to go elsewhere, unless a worker has done that already."""
+        folded, records = shard.fold(records, self._shown_ms)
+        outgoing = self._outgoing(shard, folded, records, sent_until)
+        if outgoing:
+            if self._producer is None:
+                self._producer = await start_producer(self._kafka)
+            await deliver(_Sender(self._producer), outgoing)
+        await asyncio.sleep(0)
+
+    def _outgoing(
+        self, shard: Shard, folded: Folded, records: Sequence[Any], sent_until: int
+    ) -> list[Outgoing]:
+        rekeys = [
+            rekeyed(shard.topic, record, partitions=shard.partitions, partitioner=self._kafka.partitioner)
+            for record in (records[position] for position in folded.misplaced)
+            if record.offset >= sent_until
+        ]
+        return rekeys + [
+            dead_letter(shard.topic, shard.partition, record, error)
+            for record, error in ((records[position], error) for position, error in folded.refused)
+            if record.offset >= sent_until
+        ]
+
+    async def _written(self, shard: Shard, place: Place, log: LogReader, sent_until: int) -> bool:
+        """Write the shard in full and make it current; False if that has to be done again."""
+        generation = shard.begin_rewrite(alone=True).generation
+        while (part := shard.next_slice(_SLICE_SUBJECTS)) is not None:
+            await self._store.push(shard.name, generation, part)
+            shard.pushed(part, _SLICE_SUBJECTS)
+        stored = await self._catch_up(shard, place, log, sent_until)
+        if stored is not None:
+            shard.fresh_ms = stored.fresh_ms  # what was complete up to an instant still is
+        switching = shard.prepare_switch(self._clock.now_ms())
+        if await self._store.switch(switching.switch) == "written":
+            shard.switched(self._clock.now_ms())
+            return True
+        await self._store.discard(shard.name, generation)
+        return False
+
+    def _shown_ms(self, unix_ms: int) -> int:
+        return self._clock.shown_ms(unix_ms - EPOCH_UNIX_S * 1000)
+
+
+class _Sender:
+    """aiokafka's producer, as `deliver` calls one."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp: float | None,  # noqa: ARG002 - the broker's
+        headers: Any,
+    ) -> Any:
+        return await self._producer.send(topic, value=value, key=key, partition=partition, headers=headers)
