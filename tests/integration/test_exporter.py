@@ -1,0 +1,182 @@
+"""The exporter as a process, over shards that lie in a real Redis: its whole life."""
+
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from aggregators.meaning import Meaning
+from aggregators.state import Change, fingerprint
+from dealpulse.child import Child, ChildError
+from events.clock import Clock
+from tests.exporters.stand import PARTITIONS, SHARDS, Stand, instant, record
+from tests.integration.monitoring import ExporterProcess
+from tests.integration.servers import RedisServer
+from tests.integration.traffic import wait_until
+
+AT = "2026-05-20T15:00:00+08:00"
+STALLED_AFTER_S = 21 * 86_400
+"""Of the stage Prospecting, as it comes."""
+
+
+class Unready(ExporterProcess):
+    """An exporter that counts as started once it listens, ready or not."""
+
+    def ready(self) -> bool:
+        return self.running and bool(self.address) and self.get("/healthz")[0] == 200
+
+
+class Shards:
+    """What workers would keep in Redis, written by hand (docs/redis.md)."""
+
+    def __init__(self, url: str) -> None:
+        self.stand = Stand(Meaning())
+        self._redis = redis.Redis.from_url(url)
+        self._written: dict[str, int] = {}
+
+    def write(self, *records: tuple[str, bytes, bytes], at_ms: int) -> None:
+        """Fold these; append every change and say that all shards are true for `at_ms`."""
+        before = dict(self.stand.offsets)
+        self.stand.take(records, at_ms=at_ms)
+        for topic, partition in SHARDS:
+            shard = f"{topic}/{partition}"
+            changes = self.stand.changes[shard][self._written.get(shard, 0) :]
+            self._written[shard] = len(self.stand.changes[shard])
+            self._write(shard, changes, before.get(shard, 0), at_ms)
+
+    def mark(self, shard: str, other: str) -> None:
+        """Say that a shard's facts come from other code or another configuration."""
+        self._redis.hset(f"dealpulse:{{{shard}}}:meta", "fingerprint", other)
+
+    def _write(self, shard: str, changes: list[Change], base: int, at_ms: int) -> None:
+        key, to = f"dealpulse:{{{shard}}}", self.stand.offsets[shard]
+        fields: Any = {
+            "offset": to,
+            "generation": "g1",
+            "fingerprint": fingerprint(self.stand.meaning),
+            "fresh_ms": at_ms,
+            "applied": to,
+        }
+        with self._redis.pipeline(transaction=True) as pipe:
+            for change in changes:
+                pipe.rpush(f"{key}:g1:statements", change.statements)
+                if change.facts is not change.statements:
+                    pipe.rpush(f"{key}:g1:facts", change.facts)
+                delta = {**fields, "from": base, "to": to, "facts": change.facts, "first_append_ms": at_ms}
+                pipe.xadd(f"{key}:deltas", delta)
+            pipe.hset(f"{key}:meta", mapping=fields)
+            pipe.execute()
+
+
+def sample(exporter: ExporterProcess, series: str) -> float | None:
+    """The value of one series as it is written in /metrics; None if it is not there."""
+    for line in exporter.get("/metrics")[1].splitlines():
+        name, _, value = line.rpartition(" ")
+        if name == series:
+            return float(value)
+    return None
+
+
+def settings(clock: Clock, **more: str) -> dict[str, str]:
+    return {
+        "CLOCK": clock.spec,
+        "KAFKA__PARTITIONS": str(PARTITIONS),
+        "EXPORTER__REFRESH": "50ms",
+        **more,
+    }
+
+
+def clock_at(instant_text: str, *, speed: int = 1) -> Clock:
+    return Clock.parse(f"offset={instant_text},speed={speed}")
+
+
+OPEN = 'dealpulse_open_opportunities{team="unassigned",stage_name="Prospecting"}'
+STALLED = 'dealpulse_stalled_opportunities{team="unassigned",stage_name="Prospecting"}'
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that a test may stop."""
+    with RedisServer() as server:
+        yield server
+
+
+def test_one_that_is_started_before_anything_waits_then_serves_then_survives_redis(
+    own_redis: RedisServer,
+) -> None:
+    clock = clock_at(AT)
+    own_redis.pause()
+    more = {"REDIS__REQUEST_TIMEOUT": "500ms", "REDIS__CONNECT_TIMEOUT": "500ms"}
+    with Unready(own_redis.url, **settings(clock, **more)) as exporter:
+        status, body = exporter.get("/readyz")
+        assert status == 503
+        assert "crm.opportunity/0" in body
+        assert sample(exporter, "dealpulse_exporter_store_up") == 0.0
+        own_redis.resume()
+        wait_until(lambda: sample(exporter, "dealpulse_exporter_store_up") == 1.0, "Redis is seen")
+        assert exporter.get("/readyz")[0] == 503
+        assert sample(exporter, OPEN) is None
+
+        shards = Shards(own_redis.url)
+        one = record("opportunity", "o1", AT, stage="Prospecting", created_at=AT)
+        shards.write(one, at_ms=instant(AT))
+        wait_until(lambda: exporter.get("/readyz")[0] == 200, "the first merge")
+        assert sample(exporter, OPEN) == 1.0
+
+        own_redis.pause()
+        wait_until(lambda: sample(exporter, "dealpulse_exporter_store_up") == 0.0, "Redis is missed")
+        assert sample(exporter, OPEN) == 1.0
+        status, body = exporter.get("/readyz")
+        assert status == 503
+        assert {check["name"]: check["ok"] for check in json.loads(body)["checks"]} == {
+            "merge": True,
+            "fresh": True,
+            "redis": False,
+        }
+        own_redis.resume()
+        shards.write(record("opportunity", "o2", AT, stage="Prospecting"), at_ms=instant(AT))
+        wait_until(lambda: sample(exporter, OPEN) == 2.0, "it goes on")
+        assert exporter.get("/readyz")[0] == 200
+
+        shards.mark("crm.opportunity/1", "other")
+        wait_until(lambda: sample(exporter, "dealpulse_partitions_missing") == 1.0, "another fingerprint")
+        assert sample(exporter, OPEN) is None
+        assert "crm.opportunity/1" in exporter.get("/readyz")[1]
+
+        exporter.signal(signal.SIGTERM)
+        assert exporter.wait(10.0) == 0
+        assert "Traceback" not in exporter.output()
+
+
+def test_values_that_move_with_the_clock_move_with_no_event(redis_url: str) -> None:
+    """Prospecting stalls after 21 days: followed from a minute before 15:00, on a clock ten times as fast."""
+    clock = clock_at("2026-06-10T14:59:00+08:00", speed=10)
+    shards = Shards(redis_url)
+    one = record("opportunity", "o1", AT, stage="Prospecting", created_at=AT)
+    shards.write(one, at_ms=instant("2026-06-10T14:59:00+08:00"))
+    idle = 'dealpulse_stagnation_opportunity_seconds{team="unassigned",stage_name="Prospecting"}'
+    with ExporterProcess(redis_url, **settings(clock)) as exporter:
+        seen: list[tuple[float, float]] = []
+
+        def stalls() -> bool:
+            page = exporter.get("/metrics")[1]
+            values = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+            if idle in values:
+                seen.append((float(values[idle]), float(values.get(STALLED, 0))))
+            return bool(seen) and seen[-1][1] == 1.0
+
+        wait_until(stalls, "the deal stalls")
+    idles = [seconds for seconds, _ in seen]
+    assert idles == sorted(idles)
+    assert len(set(idles)) > 1
+    for seconds, stalled in seen:
+        assert (seconds > STALLED_AFTER_S) == (stalled == 1.0), seen
+
+
+def test_an_address_that_is_taken_is_said_in_one_line(redis_url: str, own_redis: RedisServer) -> None:
+    taken: Child = Unready(redis_url, EXPORTER__LISTEN=f"127.0.0.1:{own_redis.port}")
+    with pytest.raises(ChildError, match=r"exporter\.listen"):
+        taken.start()
