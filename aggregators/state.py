@@ -23,6 +23,7 @@ from events.canonical import canonical
 from events.errors import BadEventError
 from events.event import Event
 from events.fast import REFUSED
+from events.fast_plain import READERS
 from events.keys import Partitioner, partitions_of
 from events.reader import read
 from events.topics import entity_of
@@ -439,15 +440,19 @@ class PlainState(PartitionState):
 
     def fold(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> Folded:
         elsewhere = self._elsewhere(keys, self._found)
+        fast_read = READERS.get(self.topic, _not_fast)
         applied = unchanged = 0
         misplaced: list[int] = []
         refused: list[tuple[int, BadEventError]] = []
         for position, value in enumerate(values):
             try:
-                event = read(value, self.topic)
-            except BadEventError as error:
-                refused.append((position, error))
-                continue
+                event = fast_read(value)  # type: ignore[arg-type]  # one without a value is refused there
+            except REFUSED:
+                try:
+                    event = read(value, self.topic)
+                except BadEventError as error:
+                    refused.append((position, error))
+                    continue
             key, subject = keys[position], event.subject.encode()
             if key != subject or key in elsewhere:
                 misplaced.append(position)
@@ -550,6 +555,10 @@ class PlainState(PartitionState):
             if decode_event(self.entity, subject, key, said).complete
         ]
         return full[-1] if full else b""
+
+
+def _not_fast(_: bytes) -> Event:
+    raise ValueError("left to the canonical reader")
 
 
 def statement_chunk_events(entity: str, chunk: bytes) -> Iterator[Event]:

@@ -19,6 +19,8 @@ from .lookups import day, time_ns
 from .topics import MAX_VALUE_BYTES
 
 __all__ = [
+    "ATTRIBUTE",
+    "NAME",
     "REFUSED",
     "Data",
     "Number",
@@ -26,6 +28,7 @@ __all__ = [
     "amount_e5",
     "day",
     "decode",
+    "refuse_control_characters",
     "share_e6",
     "time_ns",
 ]
@@ -33,8 +36,8 @@ __all__ = [
 REFUSED: Final = (ValueError, KeyError, TypeError, ArithmeticError, RecursionError)
 """What the functions here raise where the canonical reader shall judge. msgspec's errors are ValueErrors."""
 
-_Attribute = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-_Name = _Attribute | UnsetType | None
+ATTRIBUTE = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+NAME = ATTRIBUTE | UnsetType | None
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)] | UnsetType | None
 _Currency: Any = Literal.__getitem__(tuple(sorted(EXPONENTS)))
 
@@ -52,17 +55,17 @@ class Data(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     below refuse); `created_at` and `close_date` are texts yet to be read.
     """
 
-    stage: _Name = UNSET
+    stage: NAME = UNSET
     amount: Any = UNSET
     currency: _Currency | UnsetType | None = UNSET
-    owner_id: _Name = UNSET
+    owner_id: NAME = UNSET
     close_date: str | UnsetType | None = UNSET
     created_at: str | UnsetType | None = UNSET
-    name: _Name = UNSET
-    account_id: _Name = UNSET
-    pipeline: _Name = UNSET
+    name: NAME = UNSET
+    account_id: NAME = UNSET
+    pipeline: NAME = UNSET
     type: Literal["new", "expansion", "cross_sell", "renewal"] | UnsetType | None = UNSET
-    referred_by: _Name = UNSET
+    referred_by: NAME = UNSET
     probability: Any = UNSET
     forecast_category: Literal["omitted", "pipeline", "best_case", "commit", "closed"] | UnsetType | None = (
         UNSET
@@ -76,13 +79,13 @@ class OpportunityChanged(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A `dealpulse.opportunity.changed`. Other types are rare, and read by the canonical reader."""
 
     specversion: Literal["1.0"]
-    id: _Attribute
-    source: _Attribute
+    id: ATTRIBUTE
+    source: ATTRIBUTE
     type: Literal["dealpulse.opportunity.changed"]
-    subject: _Attribute
+    subject: ATTRIBUTE
     time: str
     data: Data
-    sequence: _Attribute | None = None
+    sequence: ATTRIBUTE | None = None
     recordedtime: str | None = None
     datacontenttype: Literal["application/json"] | None = None
     dataschema: str | None = None
@@ -103,14 +106,19 @@ def decode(value: bytes) -> OpportunityChanged:
     if len(value) > MAX_VALUE_BYTES:
         raise ValueError("too long")
     event = _decode(value)
-    # A control character comes as an escape, as DEL or beyond ASCII: most values hold none of these.
+    refuse_control_characters(value, event)
+    if event.recordedtime is not None:
+        time_ns(event.recordedtime)
+    return event
+
+
+def refuse_control_characters(value: bytes, event: Any) -> None:
+    """Raise ValueError if an attribute of the event in `value` holds one (CloudEvents forbids them)."""
+    # It comes as an escape, as DEL or beyond ASCII: most values hold none of these.
     if _BACKSLASH in value or _DELETE in value or not value.isascii():
         named = f"{event.id}{event.source}{event.subject}{event.sequence}"
         if not named.isprintable() and has_control(named):
             raise ValueError("control character")
-    if event.recordedtime is not None:
-        time_ns(event.recordedtime)
-    return event
 
 
 _LIMIT_E5: Final[dict[str | None, int]] = {
