@@ -150,6 +150,8 @@ class Checkpoints:
                 self._written_at[shard.name] = ended
                 self._metrics.checkpoints.labels("written").inc()
                 shard.wrote(self._clock.now_ms())
+                if shard.changed:  # by what was folded while this one waited for acknowledgements
+                    self.wake()
             self._act(shard, outcome)
 
     async def _rewrite(self, shard: Shard) -> None:

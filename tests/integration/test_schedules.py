@@ -362,6 +362,37 @@ def _run_schedules(redis_url: str, examples: int, steps: int) -> None:
         loop.close()
 
 
+def test_what_is_folded_while_a_checkpoint_waits_is_written_right_behind_it(redis_url: str) -> None:
+    async def flow() -> None:
+        log = Log()
+        worker = Worker(log, RedisSettings(url=redis_url, prefix="machine"))
+        shards = worker.shards
+        writing = asyncio.create_task(shards.checkpoints.run())
+        try:
+            await shards.assign({PLACE})
+            log.append(b"opp-1", b"{")
+            log.append(b"opp-1", b"{")
+            async with asyncio.timeout(10):
+                while not shards.live()[0].generation:  # noqa: ASYNC110 - the shard is plain values
+                    await asyncio.sleep(0.01)
+                log.held = []
+                for start in (0, 1):
+                    await shards.fold(PLACE, Batch(start, log.records[start : start + 1]), Event())
+                    while not log.held:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.1)  # rounds in which nothing can be written
+                log.release()
+                while shards.durable(PLACE) != 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        finally:
+            writing.cancel()
+            shards.keep_only(())
+            await shards.store.close()
+
+    with captured():
+        asyncio.run(flow())
+
+
 def test_hundreds_of_schedules_end_with_the_fold_of_the_log(redis_url: str) -> None:
     run_schedules(redis_url, examples=150, steps=30)
 
