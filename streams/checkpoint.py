@@ -80,6 +80,12 @@ class Checkpoints:
 
     async def settle(self, seconds: float) -> bool:
         """Write everything that has changed; whether that was done within so many seconds."""
+        try:
+            return await self._settled(seconds)
+        finally:
+            self.wake()  # what it could not write is still to be written, if the shard stays ours
+
+    async def _settled(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while any(shard.changed and not self._is_rebuilt(shard) for shard in self._owner.live()):
             left = deadline - time.monotonic()
