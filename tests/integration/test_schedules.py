@@ -205,7 +205,7 @@ class Schedules(RuleBasedStateMachine):
         if what != "assign":
             worker.shards.keep_only(())
         if what == "crash":
-            self.run(worker.shards.store.close())
+            self.run(_closed(worker))
             self.workers[who] = self.run(self._new())
         if what == "assign":
             for tp, offset in self.run(worker.shards.assign({PLACE})).items():
@@ -316,7 +316,7 @@ class Schedules(RuleBasedStateMachine):
         assert self._is_done()
         for worker in self.workers:
             worker.shards.keep_only(())
-            self.run(worker.shards.store.close())
+            self.run(_closed(worker))
         self.redis.close()
 
     def _is_done(self) -> bool:
@@ -339,6 +339,13 @@ class Schedules(RuleBasedStateMachine):
             "rekeyed": len(folded.misplaced),
             "dead_lettered": len(folded.refused),
         }
+
+
+async def _closed(worker: Worker) -> None:
+    """End a worker's connections, once the loading it was told to give up has let go of them."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await worker.shards.store.close()
 
 
 def _events(state: PartitionState) -> list[Any]:
