@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from events.currencies import EXPONENTS
+
 StageKind = Literal["open", "won", "lost", "omitted"]
 ForecastCategory = Literal["omitted", "pipeline", "best_case", "commit", "closed"]
 
@@ -45,6 +47,13 @@ class Company(_Section):
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{name!r} is no IANA time zone such as 'Asia/Taipei'") from error
         return name
+
+    @field_validator("currency")
+    @classmethod
+    def _known_currency(cls, code: str) -> str:
+        if code not in EXPONENTS:  # nothing could be converted into it: every amount would be unpriced
+            raise ValueError(f"{code!r} is no currency of ISO 4217 such as 'TWD'")
+        return code
 
     @cached_property
     def zone(self) -> ZoneInfo:

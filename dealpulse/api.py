@@ -39,8 +39,9 @@ def get_json(listen: str, path: str, parameters: Mapping[str, str]) -> Any:
 
 
 def _said(error: HTTPError) -> str:
+    """The sentence in the exporter's problem document (RFC 9457), else whatever stands there."""
     body = error.read().decode(errors="replace")
     try:
-        return str(json.loads(body)["error"])
+        return str(json.loads(body)["detail"])
     except (ValueError, KeyError, TypeError):
         return body.strip() or str(error.reason)

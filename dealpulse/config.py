@@ -280,7 +280,7 @@ def _content(variable: str, file: str) -> str:
         return Path(file).read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"{variable} names the file {file}, which cannot be read: {error}"
+            f"{variable} names the file {file}, which cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from error
 
 
@@ -342,7 +342,9 @@ def _in_words(fault: Any, data: Mapping[str, Any], origins: Mapping[Path_, str])
         return f"{where}: {key}: {message}."
     shown = "****" if schema is not None and schema.secret else repr(found)
     reason = f" ({message})" if fault["type"] == "value_error" else ""
-    if not allowed:
+    if reason and schema is not None and schema.allowed.startswith("text"):
+        allowed = ""  # the reason says more
+    elif not allowed:
         allowed = f" {message}."
     return f"{where}: {key} is {shown}{reason}.{allowed}"
 

@@ -59,7 +59,8 @@ def checks(configuration: Configuration, clock: Clock) -> Iterator[Check]:
     """Every check, one by one as it is made. `clock` is the real one."""
     settings = configuration.settings
     origin = configuration.file or "the built-in defaults"
-    yield Check("configuration", "ok", f"{origin}, {len(configuration.origins)} settings given")
+    given = len(configuration.origins)
+    yield Check("configuration", "ok", f"{origin}, {given} setting{'' if given == 1 else 's'} given")
     yield from _meaning(settings.meaning)
     yield from _adapters(settings.adapters)
     yield _codecs()

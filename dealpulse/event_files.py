@@ -34,7 +34,9 @@ class EventFiles:
                 with _opened(file) as lines:
                     yield from self._events(file, lines)
             except (OSError, EOFError) as error:
-                raise UsageError(f"{file} cannot be read: {error}") from error
+                raise UsageError(
+                    f"{file} cannot be read: {getattr(error, 'strerror', None) or error}"
+                ) from error
 
     def _events(self, file: Path, lines: Iterable[bytes]) -> Iterator[Event]:
         for number, line in enumerate(lines, start=1):

@@ -33,6 +33,6 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 yield raw
         part.replace(path)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error}") from error
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
         part.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The command line: one file per command, loaded only when it is used."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -100,7 +101,7 @@ class LazyGroup(click.Group):
         except Exception as error:  # noqa: BLE001 - a person gets one line, whatever went wrong
             _raise_if_asked(error, given)
             click.echo(
-                f"Error: a fault in dealpulse itself, {type(error).__name__}: {error}. "
+                f"Error: a fault in dealpulse itself, {_in_words(error)}. "
                 "Run it again with --debug and report what it prints.",
                 err=True,
             )
@@ -111,6 +112,15 @@ class LazyGroup(click.Group):
 def _raise_if_asked(error: Exception, given: Sequence[str]) -> None:
     if "--debug" in given:
         raise error
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong and where, so that the line alone tells it: a fault at night may not come again."""
+    while isinstance(error, ExceptionGroup):  # what a group of tasks raises hides what one of them met
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _no_such_command(name: str, names: Sequence[str]) -> str:

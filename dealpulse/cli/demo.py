@@ -1,7 +1,10 @@
 """`dealpulse demo`: a whole company on this machine, servers included."""
 
 import asyncio
+import shutil
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -53,11 +56,14 @@ def demo(
     dealpulse kpi --events events.jsonl --kpi win_rate --by rep
     """
     from dealpulse.demo import DemoOptions, run_demo
+    from events import log
     from events.clock import Clock
     from events.duration import seconds_of
     from events.errors import UsageError
 
-    invocation.settings()
+    settings = invocation.settings()
+    if settings.log.level == "info" and not invocation.quiet:  # the talk below says what a person needs
+        log.configure(level="warning", form=settings.log.format, colour=invocation.colour is not False)
     try:
         seconds = None if for_ is None else seconds_of(for_)
     except ValueError as error:
@@ -68,6 +74,24 @@ def demo(
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run_demo(options, Clock.from_env(), say=invocation.say, stop=stop)
+        await run_demo(options, Clock.from_env(), say=invocation.say, stop=stop, moving=_moving(invocation))
 
     asyncio.run(run())
+
+
+def _moving(invocation: Invocation) -> Callable[[str], None] | None:
+    """What writes the figures over those before, on a terminal; None where there is none."""
+    if invocation.quiet or not sys.stderr.isatty():
+        return None
+    drawn = 0
+
+    def show(figures: str) -> None:
+        nonlocal drawn
+        back = f"\x1b[{drawn}A" if drawn else ""
+        width = shutil.get_terminal_size().columns - 1  # a line that wraps would not be written over
+        lines = [line[:width] for line in figures.splitlines()]
+        drawn = len(lines)
+        sys.stderr.write(back + "".join(f"\r{line}\x1b[K\n" for line in lines))
+        sys.stderr.flush()
+
+    return show

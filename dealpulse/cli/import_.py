@@ -113,7 +113,7 @@ def import_(
         _tell(invocation, work, settled)
     if work.refused:
         raise FaultFoundError(
-            f"{work.refused:,} rows were refused; {rejects} lists them with line and reason. "
+            f"{_rows(work.refused)} refused; {rejects} gives line and reason. "
             "Mend them and import again: what is in already stays as it is"
         )
 
@@ -326,7 +326,11 @@ def _rejected_to(path: Path, *, afresh: bool) -> Iterator[_Refuse]:
         yield refuse
         refuse.close()
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error}") from error
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _rows(count: int) -> str:
+    return "1 row was" if count == 1 else f"{count:,} rows were"
 
 
 def _summary(work: "Import | LinesImport", settled: int, rejects: Path) -> dict[str, Any]:

@@ -161,7 +161,9 @@ def load_mapping(path: Path, *, source: str | None = None, zone: str | None = No
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"mapping {path} cannot be read: {error}") from error
+        raise ConfigurationError(
+            f"mapping {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     return parse_mapping(text, str(path), source=source, zone=zone)
 
 

@@ -78,7 +78,9 @@ class Source:
                     yield raw
                 self._read = raw.tell()
         except (OSError, EOFError) as error:
-            raise UsageError(f"{self.path} cannot be read: {error}") from error
+            raise UsageError(
+                f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}"
+            ) from error
 
 
 class Table:
@@ -102,7 +104,8 @@ class Table:
             elif not found or found == [""]:
                 continue
             elif len(found) != len(self.columns):
-                reason = f"{len(found)} cells; the table has {len(self.columns)} columns"
+                has = "1 cell" if len(found) == 1 else f"{len(found)} cells"
+                reason = f"{has}; the table has {len(self.columns)} columns"
                 yield Refusal(str(self.source.path), line, reason, text)
             else:
                 cells = {name: cell.strip() for name, cell in zip(self.columns, found, strict=True)}

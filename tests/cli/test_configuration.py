@@ -284,3 +284,19 @@ def test_no_file_escapes_with_another_error(document: dict[str, object]) -> None
         )
         with contextlib.suppress(ConfigurationError):
             load(file, environ={})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('currency = "XYZ"', "company.currency is 'XYZ' ('XYZ' is no currency of ISO 4217 such as 'TWD')."),
+        ('timezone = "Asia/Taipai"', "company.timezone is 'Asia/Taipai' ('Asia/Taipai' is no IANA time zone"),
+    ],
+)
+def test_a_reason_stands_for_what_is_allowed_where_that_is_any_text(
+    line: str, said: str, tmp_path: Path
+) -> None:
+    found = complaint(f"[company]\n{line}\n", tmp_path)
+
+    assert said in found
+    assert "Allowed: text" not in found

@@ -47,7 +47,7 @@ def test_good_rows_become_events_and_bad_ones_are_listed() -> None:
     result = run("deals.csv", "--mapping", "mapping.toml", "--out", "out.jsonl.gz")
 
     assert result.exit_code == 1
-    assert "1 rows were refused; deals.csv.rejects.csv lists them" in result.stderr
+    assert "1 row was refused; deals.csv.rejects.csv gives line and reason" in result.stderr
     assert "columns not mapped: note" in result.stderr
     events = [read(line) for line in gzip.decompress(Path("out.jsonl.gz").read_bytes()).splitlines()]
     assert [event.subject for event in events] == ["d1", "d3"]

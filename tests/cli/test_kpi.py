@@ -155,7 +155,7 @@ class Exporter(BaseHTTPRequestHandler):
         self.asked.append((url.path, parameters))
         code, body = 200, json.dumps([])
         if parameters.get("by") == ["colour"]:
-            code, body = 400, json.dumps({"error": "cannot be split by 'colour'"})
+            code, body = 400, json.dumps({"title": "No", "detail": "cannot be split by 'colour'"})
         if parameters.get("by") == ["rep"]:
             code, body = 503, "no complete merge yet"
         self.send_response(code)
@@ -185,7 +185,7 @@ def test_without_files_the_exporter_is_asked_under_the_same_names(exporter: str)
     assert as_json(result) == []
     assert Exporter.asked == [("/api/kpi", {"kpi": ["won"], "as_of": ["2026-03-31"], "periods": ["4"]})]
     refused = run("kpi", "--by", "colour", **listen)
-    assert (refused.exit_code, "cannot be split by 'colour'" in refused.stderr) == (2, True)
+    assert (refused.exit_code, refused.stderr) == (2, "Error: cannot be split by 'colour'\n")
     failed = run("kpi", "--by", "rep", **listen)
     assert (failed.exit_code, "answered 503: no complete merge yet" in failed.stderr) == (3, True)
 

@@ -98,6 +98,17 @@ def test_a_fault_is_one_line_on_stderr_and_an_exit_code(
         assert str(error) in result.stderr
 
 
+def test_a_fault_in_a_group_of_tasks_is_told_itself_with_its_place(
+    fails: dict[str, BaseException | Invocation | None],
+) -> None:
+    fails["error"] = ExceptionGroup("unhandled errors in a TaskGroup", [KeyError("crm.account/3")])
+
+    said = run("fails").stderr
+
+    assert said.startswith("Error: a fault in dealpulse itself, KeyError: 'crm.account/3'")
+    assert "TaskGroup" not in said
+
+
 def test_debug_shows_the_traceback(fails: dict[str, BaseException | Invocation | None]) -> None:
     fails["error"] = UnreachableError("Redis does not answer.")
 

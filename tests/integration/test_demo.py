@@ -29,6 +29,16 @@ def start(*arguments: str, folder: Path) -> "subprocess.Popen[str]":
     )
 
 
+def until_it_shows_figures(demo: "subprocess.Popen[str]") -> None:
+    assert demo.stderr is not None
+    said = []
+    for line in demo.stderr:
+        said.append(line)
+        if "true as of" in line:
+            return
+    raise AssertionError(f"the demo ended: {said}")
+
+
 def ask(port: int, question: str) -> list[dict[str, Any]]:
     deadline = time.monotonic() + READY_S
     while True:
@@ -50,6 +60,7 @@ def children(pid: int) -> list[psutil.Process]:
 def test_ending_the_demo_leaves_no_child_no_port_and_no_file(number: signal.Signals, tmp_path: Path) -> None:
     port = free_port()
     with start("--port", str(port), folder=tmp_path) as demo:
+        until_it_shows_figures(demo)
         rows = ask(port, "kpi=won,open,win_rate&by=rep")
         assert len({row["by"]["rep"] for row in rows}) >= 5
         family = children(demo.pid)
@@ -67,8 +78,10 @@ def test_the_dump_gives_the_figures_that_were_shown(tmp_path: Path) -> None:
     port = free_port()
     dump = tmp_path / "events.jsonl.gz"
     as_of = "2026-06-30"
-    with start("--port", str(port), "--for", "2s", "--dump", str(dump), folder=tmp_path) as demo:
+    with start("--port", str(port), "--dump", str(dump), folder=tmp_path) as demo:
+        until_it_shows_figures(demo)
         shown = ask(port, f"kpi=won,created,win_rate,sales_cycle&by=rep&as_of={as_of}")
+        demo.send_signal(signal.SIGTERM)
         assert demo.wait(60) == 0
     command = [
         sys.executable,
@@ -106,3 +119,19 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
             said = demo.stderr.read().strip().splitlines()
     assert "cannot be used" in said[-1]
     assert "Traceback" not in "\n".join(said)
+
+
+def test_a_redis_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    with start("--port", "0", "--redis", f"redis://127.0.0.1:{free_port()}/0", folder=tmp_path) as demo:
+        assert demo.wait(20) == 3
+        assert demo.stderr is not None
+        said = demo.stderr.read().strip().splitlines()
+    assert said[-1].startswith("Error: Redis does not answer at the address of --redis")
+
+
+def test_a_dump_that_cannot_be_written_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with start("--port", "0", "--dump", "no/such/folder.jsonl", folder=tmp_path) as demo:
+        assert demo.wait(20) == 2
+        assert demo.stderr is not None
+        said = demo.stderr.read()
+    assert said == "Error: no/such/folder.jsonl cannot be written: No such file or directory.\n"

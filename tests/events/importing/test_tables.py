@@ -39,7 +39,7 @@ def test_a_row_with_too_few_or_many_cells_is_refused_alone(tmp_path: Path) -> No
 
     assert cells(rows) == [["2", "3"]]
     assert refusals(rows) == [
-        (2, "1 cells; the table has 2 columns"),
+        (2, "1 cell; the table has 2 columns"),
         (4, "3 cells; the table has 2 columns"),
     ]
 
