@@ -405,6 +405,7 @@ def test_hundreds_of_schedules_end_with_the_fold_of_the_log(redis_url: str) -> N
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_thousands_of_schedules_end_with_the_fold_of_the_log(redis_url: str) -> None:
     run_schedules(redis_url, examples=2_000, steps=50)
