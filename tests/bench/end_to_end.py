@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import redis
+from kafka.admin import KafkaAdminClient, NewTopic
 
 from dealpulse.embedded import RedisServer
 from events.keys import partitions_of
@@ -121,6 +122,11 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _stock(broker: ApacheKafka, told: Sequence[Line]) -> dict[str, Any]:
+    admin = KafkaAdminClient(bootstrap_servers=broker.brokers)
+    try:
+        admin.create_topics([NewTopic("stock", PARTITIONS, 1)])
+    finally:
+        admin.close()
     asyncio.run(publish(broker.brokers, [line._replace(topic="stock") for line in told], topics=False))
     environ = dict(os.environ, BROKERS=broker.brokers, EXPECTED=str(len(told)))
     started_at = time.monotonic()
