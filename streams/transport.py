@@ -9,6 +9,7 @@ attribute `shards` that says which topics come in batches, where they start and 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import ensure_TP
@@ -16,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from events.log import get_logger
+from events.topics import TOPICS
 
 log = get_logger("worker")
 
@@ -64,14 +66,33 @@ class _Fetched:
         "value",
     )
 
-    def __init__(self, start: int, records: Sequence[Any]) -> None:
+    def __init__(self, tp: TP, start: int, records: Sequence[Any]) -> None:
         last = records[-1]
-        self.topic, self.partition, self.offset = last.topic, last.partition, last.offset
+        self.topic, self.partition, self.offset = tp.topic, tp.partition, last.offset
         self.timestamp, self.timestamp_type = last.timestamp, last.timestamp_type
         self.value = Batch(start, records)
         self.headers: list[Any] = []
         self.key = self.checksum = None
         self.serialized_key_size = self.serialized_value_size = 0
+
+
+class _PartitionRecords(fetcher.PartitionRecords):
+    """The records of one fetched partition; those of the topics that come in batches as they were decoded.
+
+    aiokafka copies each record into an object that also names its topic: a tenth of what folding it costs.
+    """
+
+    def __init__(self, tp: Any, *args: Any) -> None:
+        super().__init__(tp, *args)
+        if tp.topic in TOPICS:
+            self._consumer_record = _as_decoded
+
+
+def _as_decoded(_tp: Any, record: Any) -> Any:
+    return record
+
+
+fetcher.PartitionRecords = _PartitionRecords
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -132,7 +153,7 @@ class Consumer(driver.Consumer):
                 start = await self._continued(ensure_TP(tp), records[0].offset)
                 if start is not None:
                     self._fetched_to[ensure_TP(tp)] = records[-1].offset + 1
-                    batches[tp] = [_Fetched(start, records)]
+                    batches[tp] = [_Fetched(ensure_TP(tp), start, records)]
         return batches
 
     async def _continued(self, tp: TP, first: int) -> int | None:
