@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from events.errors import UnreachableError
+from events.errors import UnreachableError, UsageError
 
 _KEEPER = 'read -r group; while read -r _; do :; done; kill -s KILL -- "-$group" 2>/dev/null; rm -rf -- "$0"'
 
@@ -37,13 +37,13 @@ def free_port() -> int:
 
 
 def require_free(port: int, *, wanted_by: str) -> None:
-    """Raise ChildError if something listens on this port of 127.0.0.1 already."""
+    """Raise UsageError if something listens on this port of 127.0.0.1 already."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ChildError(
+            raise UsageError(
                 f"{wanted_by}: port {port} of 127.0.0.1 cannot be used ({error.strerror}). "
                 "Stop what listens there, or choose another port (0: any free one)."
             ) from error
