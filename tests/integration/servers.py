@@ -33,7 +33,8 @@ class ApacheKafka(Server):
     def __init__(self, port: int = 0, *, heap_megabytes: int = 512) -> None:
         super().__init__("kafka", port)
         self._heap_megabytes = heap_megabytes
-        self._cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode()
+        # An id that begins with "-" would be read as an option, by one start in 64.
+        self._cluster = "d" + base64.urlsafe_b64encode(uuid.uuid4().bytes)[1:22].decode()
         self._controller_port = 0
 
     @property
