@@ -34,20 +34,24 @@ class GatewayMetrics:
             duration.name, duration.help, duration.labels, buckets=duration.buckets, registry=self.registry
         )
         self._requests.labels(NO_SOURCE, "404")
+        # Looking a child up costs as much as counting on it: those of a usual answer are at hand.
+        self._answers: dict[tuple[str, int], Counter] = {}
+        self._durations: dict[str, Histogram] = {}
+        self._events: dict[str, Counter] = {}
         for source in (EVENTS_SOURCE, *sources):
             for code in CODES:
-                self._requests.labels(source, str(code))
+                self._answers[source, code] = self._requests.labels(source, str(code))
             for reason in REFUSALS:
                 self._rejected.labels(source, reason)
-            self._published.labels(source)
-            self._duration.labels(source)
+            self._events[source] = self._published.labels(source)
+            self._durations[source] = self._duration.labels(source)
             if source != EVENTS_SOURCE:
                 self._gaps.labels(source)
 
     def answered(self, source: str, code: int, seconds: float) -> None:
         """A request was answered."""
-        self._requests.labels(source, str(code)).inc()
-        self._duration.labels(source).observe(seconds)
+        (self._answers.get((source, code)) or self._requests.labels(source, str(code))).inc()
+        (self._durations.get(source) or self._duration.labels(source)).observe(seconds)
 
     def refused(self, source: str, reason: Refusal) -> None:
         """A request was refused for what it is or who it is from."""
@@ -55,7 +59,7 @@ class GatewayMetrics:
 
     def published(self, source: str, events: int, gaps: int) -> None:
         """Kafka acknowledged so many events, `gaps` of them resyncs that an adapter asked for."""
-        self._published.labels(source).inc(events)
+        self._events[source].inc(events)
         if gaps and source != EVENTS_SOURCE:
             self._gaps.labels(source).inc(gaps)
 

@@ -32,7 +32,10 @@ class SignatureError(DealpulseError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a check looks at. `uri` is the public one, as the vendor called it; header names in lower case."""
+    """What a check looks at. `uri` is the public one, as the vendor called it.
+
+    Headers are asked for by names in lower case: a mapping that minds the case has to hold those.
+    """
 
     method: str
     uri: str
@@ -54,7 +57,7 @@ def check_hubspot(
     _compare(
         _base64(signature),
         [hmac.new(one, signed, hashlib.sha256).digest() for one in secrets],
-        "HubSpot app's client secret",
+        "HubSpot app's client secret, and gateway.public_url with the address that HubSpot calls",
     )
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 16):
         raise SignatureError("signature", "x-hubspot-request-timestamp is no number of milliseconds")

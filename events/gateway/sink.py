@@ -1,8 +1,10 @@
 """Into Kafka, acknowledged by all replicas, or the reason why not."""
 
 import asyncio
+from asyncio import CancelledError
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -42,6 +44,24 @@ class NotAcknowledgedError(DealpulseError):
 
 class TooLargeError(DealpulseError):
     """The broker takes no record as large as this event."""
+
+
+class _Awaited:
+    """The acknowledgements that one request waits for."""
+
+    __slots__ = ("all_settled", "fault", "left")
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.fault: BaseException | None = None
+        self.all_settled: asyncio.Future[None] | None = None
+
+    def settle(self, fault: BaseException | None) -> None:
+        """One has come, or will not."""
+        self.left -= 1
+        self.fault = self.fault or fault
+        if not self.left and self.all_settled is not None and not self.all_settled.done():
+            self.all_settled.set_result(None)
 
 
 class Sink:
@@ -90,23 +110,20 @@ class Sink:
             raise NotAcknowledgedError("Kafka is not reached yet")
         if self._silent:
             raise NotAcknowledgedError("Kafka has stopped answering")
-        deadline = asyncio.get_running_loop().time() + self._answer_within
-        sent: list[asyncio.Future[Any]] = []
+        loop, awaited = asyncio.get_running_loop(), _Awaited()
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._send(producer, events, sent)
+            # One timer for all of it: each costs a request more than the checks of its event.
+            async with asyncio.timeout_at(loop.time() + self._answer_within):
+                await self._send(producer, events, awaited)
+                if awaited.left:
+                    awaited.all_settled = loop.create_future()
+                    await awaited.all_settled
         except TimeoutError:
             raise self._given_up(producer, events) from None
         except KafkaError as error:
             raise self._refusal(producer, error) from error
-        done, waiting = await asyncio.wait(
-            sent, timeout=max(0.0, deadline - asyncio.get_running_loop().time())
-        )
-        if waiting:
-            raise self._given_up(producer, events)
-        for future in done:
-            if (fault := future.exception()) is not None:
-                raise self._refusal(producer, fault) from fault
+        if awaited.fault is not None:
+            raise self._refusal(producer, awaited.fault) from awaited.fault
 
     async def stop(self) -> None:
         """Send what is left, and disconnect."""
@@ -118,9 +135,9 @@ class Sink:
             await _stop(producer, within=self._answer_within)
 
     async def _send(
-        self, producer: AIOKafkaProducer, events: Sequence[Outgoing], sent: "list[asyncio.Future[Any]]"
+        self, producer: AIOKafkaProducer, events: Sequence[Outgoing], awaited: "_Awaited"
     ) -> None:
-        """Hand the events over, each for the partition of its key; `sent` takes the acknowledgements to come.
+        """Hand the events over, each for the partition of its key; `awaited` is told of each acknowledgement.
 
         Many for one partition go as a batch made here: that costs a tenth of sending them one by one.
         """
@@ -134,7 +151,7 @@ class Sink:
             places[place].append((key, event.value))
         for (topic, partition), records in places.items():
             if len(records) >= _WORTH_A_BATCH:
-                await self._send_batches(producer, topic, partition, records, sent)
+                await self._send_batches(producer, topic, partition, records, awaited)
                 continue
             for key, value in records:
                 future = await producer.send(
@@ -145,7 +162,7 @@ class Sink:
                     timestamp_ms=self._clock.unix_ms(),
                     headers=[CONTENT_TYPE],
                 )
-                sent.append(self._awaited(future))
+                self._await(future, awaited)
 
     async def _send_batches(
         self,
@@ -153,28 +170,30 @@ class Sink:
         topic: str,
         partition: int,
         records: Sequence[tuple[bytes, bytes]],
-        sent: "list[asyncio.Future[Any]]",
+        awaited: "_Awaited",
     ) -> None:
         batch, now = producer.create_batch(), self._clock.unix_ms()
         for key, value in records:
             if batch.append(timestamp=now, key=key, value=value, headers=[CONTENT_TYPE]) is None:
-                sent.append(self._awaited(await producer.send_batch(batch, topic, partition=partition)))
+                self._await(await producer.send_batch(batch, topic, partition=partition), awaited)
                 batch = producer.create_batch()
                 batch.append(timestamp=now, key=key, value=value, headers=[CONTENT_TYPE])
         batch.close()
-        sent.append(self._awaited(await producer.send_batch(batch, topic, partition=partition)))
+        self._await(await producer.send_batch(batch, topic, partition=partition), awaited)
 
-    def _awaited(self, future: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
+    def _await(self, future: "asyncio.Future[Any]", awaited: "_Awaited") -> None:
         self._unacknowledged += 1
-        future.add_done_callback(self._settled)
-        return future
+        awaited.left += 1
+        future.add_done_callback(partial(self._settled, awaited))
 
-    def _settled(self, future: "asyncio.Future[Any]") -> None:
+    def _settled(self, awaited: "_Awaited", future: "asyncio.Future[Any]") -> None:
         self._unacknowledged -= 1
-        # Also marks a failure as seen, for futures whose request is gone.
-        if not future.cancelled() and future.exception() is None and self._stalled:
+        # Asking for it also marks a failure as seen, for futures whose request is gone.
+        fault = CancelledError() if future.cancelled() else future.exception()
+        if fault is None and self._stalled:
             self._stalled = False
             _LOG.info("kafka.answers")
+        awaited.settle(fault)
 
     def _given_up(self, producer: AIOKafkaProducer, events: Sequence[Outgoing]) -> NotAcknowledgedError:
         if not self._silent:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import aiohttp
 import psutil
 
 from events.adapters.catalogue import translator
 from events.adapters.cloudevents import batch
 from events.settings import KafkaSettings
 from streams import topics
+from tests.bench import http_load
 from tests.events.adapters.histories import TELLERS, deliveries, history
 from tests.events.adapters.payloads import TAIPEI
 from tests.integration.gateway import GatewayProcess, moved, signed
@@ -32,9 +32,9 @@ def run(*, seconds: float = 8.0) -> dict[str, Any]:
     """Single events, signed webhooks and batches over HTTP; then each adapter by itself."""
     with served() as gateway:
         over_http = {
-            "single": asyncio.run(load(gateway, single, seconds=seconds, at_once=AT_ONCE)),
-            "webhook": asyncio.run(load(gateway, webhook, seconds=seconds, at_once=AT_ONCE)),
-            "batch": asyncio.run(load(gateway, batched, seconds=seconds, at_once=4, events=BATCH)),
+            "single": load(gateway, single, seconds=seconds, at_once=AT_ONCE),
+            "webhook": load(gateway, webhook, seconds=seconds, at_once=AT_ONCE),
+            "batch": load(gateway, batched, seconds=seconds, at_once=4, events=BATCH),
         }
     return {"gateway": over_http, "adapters_events_per_s": adapters()}
 
@@ -77,41 +77,37 @@ def batched(number: int) -> Request:
     return "/events", json.dumps(events).encode(), {"content-type": "application/cloudevents-batch+json"}
 
 
-async def load(
+def load(
     gateway: GatewayProcess, make: Callable[[int], Request], *, seconds: float, at_once: int, events: int = 1
 ) -> dict[str, float]:
-    """Post for so long, `at_once` requests under way; every one must be answered with 200."""
+    """Post for so long, `at_once` requests under way; every one must be answered with 200.
+
+    `gateway_core_share` is 1 where the gateway is what limits the rate; below, something else does.
+    """
     # Made before, so that the load generator costs as little as may be (signatures hold 5 minutes).
-    requests = [make(number) for number in range(20_000 if events == 1 else 200)]
-    taken: list[float] = []
-    process = psutil.Process(gateway.pid)
-    cpu, began = process.cpu_times(), time.monotonic()
-
-    async def sender(client: aiohttp.ClientSession, place: int) -> None:
-        number = place
-        while time.monotonic() - began < seconds:
-            path, body, headers = requests[number % len(requests)]
-            sent = time.monotonic()
-            async with client.post(gateway.url + path, data=body, headers=headers) as answer:
-                await answer.read()
-                assert answer.status == 200, answer.status
-            taken.append(time.monotonic() - sent)
-            number += at_once
-
-    connector = aiohttp.TCPConnector(limit=at_once)
-    async with aiohttp.ClientSession(connector=connector) as client, asyncio.TaskGroup() as senders:
-        for place in range(at_once):
-            senders.create_task(sender(client, place))
-    spent, used = time.monotonic() - began, process.cpu_times()
-    cpu_s = used.user + used.system - cpu.user - cpu.system
-    taken.sort()
+    address = gateway.url.removeprefix("http://")
+    requests = [
+        http_load.prepared(address, *make(number)) for number in range(20_000 if events == 1 else 200)
+    ]
+    asyncio.run(http_load.load(address, requests, seconds=seconds / 8, at_once=at_once))  # warms all sides up
+    gateway_before, own_before = cpu_s(gateway.pid), cpu_s()
+    found = asyncio.run(http_load.load(address, requests, seconds=seconds, at_once=at_once))
+    gateway_cpu_s, own_cpu_s = cpu_s(gateway.pid) - gateway_before, cpu_s() - own_before
     return {
-        "requests_per_s": round(len(taken) / spent),
-        "events_per_s": round(len(taken) * events / spent),
-        "p50_ms": round(taken[len(taken) // 2] * 1000, 1),
-        "p99_ms": round(taken[len(taken) * 99 // 100] * 1000, 1),
-        "events_per_gateway_cpu_s": round(len(taken) * events / cpu_s),
+        "requests_per_s": round(len(found.taken) / found.spent_s),
+        "events_per_s": round(len(found.taken) * events / found.spent_s),
+        "p50_ms": found.percentile_ms(0.5),
+        "p99_ms": found.percentile_ms(0.99),
+        "events_per_gateway_cpu_s": round(len(found.taken) * events / gateway_cpu_s),
+        "gateway_core_share": round(gateway_cpu_s / found.spent_s, 2),
+        "load_core_share": round(own_cpu_s / found.spent_s, 2),
     }
+
+
+def cpu_s(pid: int | None = None) -> float:
+    """CPU-seconds that a process has used, this one by default."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def adapters(*, deals: int = 200, rounds: int = 3) -> dict[str, int]:
