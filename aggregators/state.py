@@ -7,6 +7,7 @@ are a commutative set, but the symbols of a chunk continue those of the chunks b
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, ClassVar, Final, NamedTuple
@@ -122,7 +123,10 @@ class PartitionState(ABC):
 
     def resync_pending(self) -> dict[str, int]:
         """Per source: how many entities (an open `*` counts as one) wait for a full statement."""
-        pending: dict[str, int] = {}
+        return dict(Counter(source for source, _ in self.open_resyncs()))
+
+    def open_resyncs(self) -> Iterator[tuple[str, str]]:
+        """(source, subject) of each entity, or `*`, that waits for a full statement."""
         for (subject, source, verb), required in self._resyncs.items():
             if verb != "required":
                 continue
@@ -130,8 +134,7 @@ class PartitionState(ABC):
             if subject != "*":
                 settled = max(settled, self._newest_complete(subject))
             if settled < required:
-                pending[source] = pending.get(source, 0) + 1
-        return pending
+                yield source, subject
 
     def _fold_resync(self, event: Event, key: bytes) -> bool:
         name = event.subject, event.source, event.verb

@@ -66,6 +66,7 @@ def checks(configuration: Configuration, clock: Clock) -> Iterator[Check]:
     yield _codecs()
     yield from _kafka(settings.kafka, settings.worker.group)
     yield from _redis(settings.redis, clock)
+    yield from _pending_entities(settings.redis, settings.kafka.partitions)
     yield from _exporter(settings.exporter.public_url, settings.exporter.listen)
 
 
@@ -248,6 +249,33 @@ def _redis(settings: RedisSettings, clock: Clock) -> Iterator[Check]:
     yield _persistence(about)
     yield _eviction(about)
     yield _skew(seconds * 1_000 + microseconds // 1_000 - (before + after) // 2)
+
+
+def _pending_entities(settings: RedisSettings, partitions: int) -> Iterator[Check]:
+    """Which entities wait for a full statement, by their ids; nothing if that cannot be asked now."""
+    shards = [f"{topic}/{number}" for topic in TOPICS for number in range(partitions)]
+    try:
+        with closing(_redis_client(settings)) as client:
+            asking = client.pipeline(transaction=False)
+            for shard in shards:
+                asking.hget(f"{settings.prefix}:{{{shard}}}:meta", "resync_subjects")
+            told = asking.execute()
+    except (redis.RedisError, OSError):
+        return  # the check of Redis has said so
+    found = [
+        f"{shard.rpartition('/')[0]} {subject} of {source}"
+        for shard, lines in zip(shards, told, strict=True)
+        for source, _, subject in (line.partition("\t") for line in (lines or b"").decode().splitlines())
+    ]
+    if found:
+        yield Check(
+            "pending entities",
+            "warning",
+            f"their source skipped something: {_some(sorted(found))}",
+            "send them in full, or import an export of that system; * is all of a source on its topic",
+        )
+    else:
+        yield Check("pending entities", "ok", "no entity waits for a full statement")
 
 
 def _redis_client(settings: RedisSettings) -> "redis.Redis":

@@ -8,7 +8,7 @@ is plain values: it reads no clock, and neither Kafka nor Redis.
 
 import asyncio
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -24,6 +24,8 @@ MAX_APPENDED_FACTS = 8 * 1024 * 1024
 _SURE = 3
 """Fetches after a shard is loaded from which the end they tell is not one of before."""
 _DELTA_BYTES_KEPT = 8 * 1024 * 1024
+_SUBJECTS_TOLD = 100
+"""Ids of entities waiting for a full statement that a shard names; there may be more, and their count says so."""
 """Facts kept in the stream of deltas: a big backfill must not fill Redis with what nobody will read."""
 
 
@@ -332,11 +334,13 @@ class Shard:
         else:  # all that was appended before the last record folded is in: a log is in order
             self.fresh_ms = max(self.fresh_ms, min(self.last_append_ms, now_ms))
         newest = self.state.newest_event_ms
-        pending = self.state.resync_pending()
+        waiting = list(self.state.open_resyncs())
+        pending = Counter(source for source, _ in waiting)
         return {
             "fresh_ms": self.fresh_ms,
             "newest_event_ms": "" if newest is None else newest,
             "resync_pending": "\n".join(f"{source}={count}" for source, count in pending.items()),
+            "resync_subjects": "\n".join("\t".join(each) for each in waiting[:_SUBJECTS_TOLD]),
             **self.counts,
         }
 
