@@ -1,9 +1,14 @@
+import hashlib
 import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 
 from events import schema
 from events.examples import EXAMPLES
@@ -11,6 +16,10 @@ from events.topics import TOPICS, TYPES
 from tests.events.documents import documents, dump
 from tests.events.test_reader import GOOD
 
+# The meta-schema as the AsyncAPI initiative publishes it; a test fetches it once, into .cache/asyncapi.
+SPECS = "@asyncapi/specs@6.11.1"
+SPECS_SHA256 = "01af8744dc33c0c7eb2e908f6a955319ee58b70ecadc9387d1aeb16c0cd28928"
+CACHE = Path(__file__).parents[2] / ".cache" / "asyncapi"
 VALIDATORS = {type_: Draft202012Validator(schema.schema_of(type_)) for type_ in TYPES}
 
 
@@ -82,6 +91,36 @@ def test_each_payload_in_asyncapi_takes_its_example(type_: str) -> None:
         EXAMPLES[type_]
     )
     assert payload["title"] == type_
+
+
+@pytest.fixture
+def meta_schema() -> Any:
+    """The official JSON Schema of AsyncAPI 3.0.0 documents."""
+    archive = CACHE / "asyncapi-specs-6.11.1.tgz"
+    if not archive.exists():
+        if shutil.which("npm") is None:
+            pytest.skip(f"npm is not on PATH to fetch {SPECS}")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        fetched = subprocess.run(
+            ["npm", "pack", SPECS, "--pack-destination", str(CACHE)],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert fetched.returncode == 0, fetched.stderr[-500:]
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() == SPECS_SHA256
+    with tarfile.open(archive) as packed:
+        member = packed.extractfile("package/schemas/3.0.0.json")
+        assert member is not None
+        return json.load(member)
+
+
+@pytest.mark.e2e
+def test_the_asyncapi_document_is_one_by_the_official_meta_schema(meta_schema: Any) -> None:
+    validator = Draft7Validator(meta_schema)
+
+    assert [(list(error.path), error.message) for error in validator.iter_errors(schema.asyncapi())] == []
+    broken = schema.asyncapi()
+    broken["operations"]["publish_opportunity"]["action"] = "publish"
+    assert not validator.is_valid(broken), "it can refuse"
 
 
 def references(value: Any) -> list[str]:

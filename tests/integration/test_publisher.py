@@ -1,10 +1,12 @@
 """The publisher libraries against a broker: everything arrives once, where its key belongs, or is named."""
 
 import asyncio
+import importlib.metadata
 import re
 import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,6 +17,8 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from events.aio import AsyncPublisher
 from events.canonical import encode
@@ -207,23 +211,117 @@ def test_with_asyncio_what_a_dead_broker_did_not_take_is_named(mortal: Broker) -
     assert caught.value.others == ()
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_examples_of_its_readme_run(brokers: str, tmp_path: Path, number: int) -> None:
-    """As a stranger would run them: the folder of modules under its published name, and nothing else of ours."""
-    create_topic(brokers, "crm.account")
-    package = tmp_path / "dealpulse_events"
-    shutil.copytree(ROOT / "events", package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "publisher" / "dealpulse_events" / "__init__.py", package)
-    example = re.findall(r"```python\n(.*?)```", (ROOT / "publisher" / "README.md").read_text(), re.DOTALL)[
-        number
-    ]
+@pytest.mark.kafka
+@pytest.mark.e2e
+def test_what_a_hung_kafka_did_not_answer_is_sent_again_and_stored_once(unique: str) -> None:
+    with running("kafka") as mortal:
+        create_topic(mortal.brokers)
+        # A request is given up after half of this time, and sent again.
+        with Publisher("/crm", mortal.brokers, delivery_timeout_s=24) as crm:
+            crm.opportunity("before", time=AT).wait(10)
+            mortal.pause()
+            sent = [crm.opportunity(f"{unique}-{i}", time=AT) for i in range(50)]
+            with pytest.raises(TimeoutError, match="50 events are still on their way"):
+                crm.flush(timeout_s=13)
+            mortal.resume()
+        records = stored(mortal.brokers, [each.wait(0) for each in sent])
+
+    keys = [record.key.decode() for record in records if unique in record.key.decode()]
+    assert sorted(keys) == sorted(f"{unique}-{i}" for i in range(50))
+
+
+def needed_by(requirement: str, found: set[str]) -> set[str]:
+    """The distributions that one brings with it, itself included, as far as they are installed here."""
+    wanted = Requirement(requirement)
+    name = canonicalize_name(wanted.name)
+    if name in found:
+        return found
+    found.add(name)
+    for text in importlib.metadata.distribution(name).requires or ():
+        each = Requirement(text)
+        if each.marker is None or any(
+            each.marker.evaluate({"extra": extra}) for extra in ("", *wanted.extras)
+        ):
+            needed_by(str(each), found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small distribution, built from this repository."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
+    done = subprocess.run([*command, str(ROOT / "publisher")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def environment(folder: Path, wheel: Path, *, extra: str) -> Path:
+    """A new virtual environment with the wheel and nothing but what it asks for; its interpreter.
+
+    pip puts the wheel in. What it asks for is copied from here, version for version, so that no package
+    index is needed.
+    """
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", str(python)]
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", str(wheel)], check=True)
+    (target,) = folder.glob("lib/python*/site-packages")
+    (info,) = target.glob("dealpulse_events-*.dist-info")
+    asked = importlib.metadata.PathDistribution(info).requires or []
+    names: set[str] = set()
+    for text in asked:
+        each = Requirement(text)
+        if each.marker is None or each.marker.evaluate({"extra": extra}):
+            needed_by(str(each), names)
+    for name in names:
+        for path in importlib.metadata.distribution(name).files or ():
+            source, place = Path(str(path.locate())), target / path
+            if ".." not in path.parts and "__pycache__" not in path.parts and source.is_file():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, place)
+    return python
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(("number", "extra"), [(0, ""), (1, "aio")])
+def test_a_stranger_installs_the_wheel_and_the_examples_of_its_readme_run(
+    kafka: Broker, wheel: Path, tmp_path: Path, number: int, extra: str
+) -> None:
+    for topic in (TOPIC, "crm.account"):
+        create_topic(kafka.brokers, topic)
+    python = environment(tmp_path / "venv", wheel, extra=extra)
+    readme = (ROOT / "publisher" / "README.md").read_text(encoding="utf-8")
+    example = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[number]
+    topic, subject = [(TOPIC, "opp-4711"), ("crm.account", "acc-12")][number]
+    before = ends(kafka.brokers, topic)
 
     done = subprocess.run(
-        [sys.executable, "-c", example.replace("localhost:9092", brokers)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        [python, "-c", example.replace("localhost:9092", kafka.brokers)],
+        cwd=tmp_path, env={}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    after = ends(kafka.brokers, topic)
+    (place,) = [place for place in after if after[place] > before[place]]
+    with closing(KafkaConsumer(bootstrap_servers=kafka.brokers)) as consumer:
+        consumer.assign([place])
+        consumer.seek(place, before[place])
+        (record,) = consumer.poll(timeout_ms=10_000)[place]
+    assert record.key.decode() == read(record.value, topic).subject == subject
+    ours = [path.name for path in (tmp_path / "venv").glob("lib/python*/site-packages/dealpulse*")]
+    assert [name for name in ours if not name.endswith(".dist-info")] == ["dealpulse_events"]
+    packages = {path.name for path in (tmp_path / "venv").glob("lib/python*/site-packages/*")}
+    assert not {"events", "faust", "redis", "msgspec", "numpy"} & packages
+    assert ("aiokafka" in packages) == (extra == "aio")
+
+
+def ends(brokers: str, topic: str) -> dict[TopicPartition, int]:
+    """Where each partition of a topic ends."""
+    with closing(KafkaConsumer(bootstrap_servers=brokers)) as consumer:
+        places = [
+            TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        found: dict[TopicPartition, int] = consumer.end_offsets(places)
+        return found

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from aggregators.company import Company
+from aggregators.meaning import Meaning
+from events.adapters.settings import SalesforceSettings
 from events.event import Event
 from events.importing import Import, Refusal, shipped_mapping
 from events.reader import read
+from tests.events.adapters.payloads import salesforce, translated
 from tests.events.importing.data import data_set
 
 
@@ -132,6 +136,34 @@ def test_an_export_settles_the_topics_it_speaks_of(tmp_path: Path) -> None:
         "*",
         "/salesforce/00D1",
     )
+
+
+@pytest.mark.parametrize("arrival", ["before the import", "amid it", "behind it"])
+def test_live_events_win_by_time_and_not_by_arrival(tmp_path: Path, arrival: str) -> None:
+    (tmp_path / "Opportunity.csv").write_text(
+        "Id,Name,StageName,Amount,CloseDate,OwnerId,CreatedDate,LastModifiedDate\n"
+        "006A1,Dolls,Proposal,1000,2026-12-01,005B7,2026-01-01T01:00:00Z,2026-03-01T02:00:00Z\n"
+        "006A2,Puppets,Proposal,2000,2026-12-01,005B7,2026-01-01T01:00:00Z,2026-03-09T02:00:00Z\n"
+    )
+    history, refused = imported("salesforce", tmp_path, source="/salesforce/org")
+    assert refused == []
+    # Both deals moved on 5 March: that is after the export's word on the first, and before it on the second.
+    moved = salesforce(
+        ids=("006A1", "006A2"), changed=("StageName", "Amount"), StageName="Negotiation", Amount=5
+    )
+    live = [read(one.value, one.topic) for one in translated(SalesforceSettings(), moved)]
+    place = {"before the import": 0, "amid it": len(history) // 2, "behind it": len(history)}[arrival]
+
+    company = Company.from_events(Meaning(), [*history[:place], *live, *history[place:]])
+
+    first, second = company.living("opportunity")
+    assert (first.newest("stage"), first.newest("amount"), first.newest("name")) == (
+        "Negotiation",
+        5,
+        "Dolls",
+    )
+    assert (second.newest("stage"), second.newest("amount")) == ("Proposal", 2000)
+    assert [stated.value for stated in second.history("stage")][-2:] == ["Negotiation", "Proposal"]
 
 
 # --- HubSpot --------------------------------------------------------------------------------------------
