@@ -1,6 +1,8 @@
 """A started producer of aiokafka: acknowledged by all replicas, idempotent where the broker can do that."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .delivery import why
@@ -23,7 +25,8 @@ async def start_producer(settings: KafkaSettings, **options: Any) -> Any:
     from aiokafka.errors import KafkaError, UnknownError
 
     try:
-        return await _started(settings, enable_idempotence=True, **options)
+        with _without_its_own_words():
+            return await _started(settings, enable_idempotence=True, **options)
     except UnknownError:
         _log.info("publisher.not_idempotent", brokers=settings.brokers)
     except (KafkaError, OSError) as error:
@@ -32,6 +35,18 @@ async def start_producer(settings: KafkaSettings, **options: Any) -> Any:
         return await _started(settings, enable_idempotence=False, **options)
     except (KafkaError, OSError) as error:
         raise _unreachable(settings, error) from error
+
+
+@contextmanager
+def _without_its_own_words() -> Iterator[None]:
+    """What aiokafka raises here it also logs, as an error: an alarm, where all that follows is a second try."""
+    log = logging.getLogger("aiokafka.producer.sender")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 async def _started(settings: KafkaSettings, **options: Any) -> Any:

@@ -351,6 +351,8 @@ def _tell(invocation: Invocation, work: "Import | LinesImport", settled: int) ->
         before = f" ({summary.skipped:,} more by an earlier run)" if summary.skipped else ""
         invocation.say(f"{summary.name}: {summary.rows:,} rows{before}, {summary.refused:,} refused")
         invocation.say(f"  events: {events or 'none'}")
+        if summary.columns_mapped:
+            invocation.say(f"  columns mapped: {', '.join(summary.columns_mapped)}")
         if summary.columns_not_mapped:
             invocation.say(f"  columns not mapped: {', '.join(summary.columns_not_mapped)}")
         if summary.columns_missing:

@@ -48,6 +48,7 @@ def test_good_rows_become_events_and_bad_ones_are_listed() -> None:
 
     assert result.exit_code == 1
     assert "1 row was refused; deals.csv.rejects.csv gives line and reason" in result.stderr
+    assert "columns mapped: " in result.stderr
     assert "columns not mapped: note" in result.stderr
     events = [read(line) for line in gzip.decompress(Path("out.jsonl.gz").read_bytes()).splitlines()]
     assert [event.subject for event in events] == ["d1", "d3"]
