@@ -313,6 +313,26 @@ def test_a_body_that_breaks_off_is_counted_and_leaves_no_trace() -> None:
     run(test())
 
 
+@pytest.mark.parametrize("cut", [0, 1, 100])
+def test_a_body_that_comes_in_pieces_is_taken_as_a_whole(cut: int) -> None:
+    async def test() -> None:
+        async with standing() as here:
+            body = json.dumps(EVENT).encode()
+            host, _, port = here.address.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            kind = "application/cloudevents+json"
+            head = f"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body[:cut])
+            await until(lambda: here.gateway.in_flight == 1)
+            writer.write(body[cut:])
+            assert b" 200 " in await reader.readline()
+            assert [one.value for one in here.sink.events] == [body]
+            writer.close()
+            await writer.wait_closed()
+
+    run(test())
+
+
 def test_a_body_that_does_not_come_is_408() -> None:
     async def test() -> None:
         async with standing(receive_within=0.05) as here:

@@ -75,9 +75,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-def with_sink(test: Callable[[HeldSink], Coroutine[Any, Any, None]]) -> None:
+def with_sink(test: Callable[[HeldSink], Coroutine[Any, Any, None]], *, answer_within: float = 0.05) -> None:
     async def whole() -> None:
-        sink = HeldSink()
+        sink = HeldSink(answer_within=answer_within)
         sink.start()
         await until(lambda: sink.connected)
         await test(sink)
@@ -93,6 +93,48 @@ def test_a_record_goes_under_its_subject_to_the_partition_of_its_key() -> None:
         assert sink.made[0].sent == [("crm.opportunity", b"opp-1", 3)]
 
     with_sink(test)
+
+
+def test_all_of_a_requests_events_are_waited_for() -> None:
+    async def test(sink: HeldSink) -> None:
+        (producer,) = sink.made
+        producer.answer = None
+        publishing = asyncio.create_task(sink.publish([EVENT, EVENT, EVENT]))
+        await until(lambda: len(producer.futures) == 3)
+        for future in producer.futures[:2]:
+            future.set_result(None)
+        await asyncio.sleep(0.01)
+        assert not publishing.done()
+        producer.futures[2].set_result(None)
+        await publishing
+
+    with_sink(test, answer_within=5)
+
+
+def test_one_failure_among_acknowledgements_refuses_the_request() -> None:
+    async def test(sink: HeldSink) -> None:
+        (producer,) = sink.made
+        producer.answer = None
+        publishing = asyncio.create_task(sink.publish([EVENT, EVENT]))
+        await until(lambda: len(producer.futures) == 2)
+        producer.futures[0].set_exception(NotLeaderForPartitionError())
+        producer.futures[1].set_result(None)
+        with pytest.raises(NotAcknowledgedError, match="NotLeaderForPartition"):
+            await publishing
+
+    with_sink(test, answer_within=5)
+
+
+def test_an_acknowledgement_that_is_cancelled_is_none() -> None:
+    async def test(sink: HeldSink) -> None:
+        sink.made[0].answer = None
+        publishing = asyncio.create_task(sink.publish([EVENT]))
+        await until(lambda: len(sink.made[0].futures) == 1)
+        sink.made[0].futures[0].cancel()
+        with pytest.raises(NotAcknowledgedError):
+            await publishing
+
+    with_sink(test, answer_within=5)
 
 
 def test_silence_refuses_at_once_until_something_is_acknowledged() -> None:
