@@ -9,7 +9,7 @@ import click
 import pytest
 
 from dealpulse.cli import COMMANDS, main
-from dealpulse.config import all_keys
+from dealpulse.config import all_keys, load
 from dealpulse.config_page import page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,23 @@ def command_lines(text: str) -> Iterator[list[str]]:
 
 
 EXAMPLES = [(name, words) for name, text in PAGES.items() for words in command_lines(text)]
+
+
+def configurations() -> Iterator[tuple[str, str]]:
+    """Each piece of TOML in the documentation but for those of other people's pyproject.toml."""
+    for name, text in PAGES.items():
+        for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
+            if "[project" not in block:
+                yield name, block
+
+
+@pytest.mark.parametrize(("name", "block"), list(configurations()))
+def test_every_configuration_in_the_documentation_is_a_good_one(
+    name: str, block: str, tmp_path: Path
+) -> None:
+    (tmp_path / "dealpulse.toml").write_text(block, encoding="utf-8")
+
+    assert load(tmp_path / "dealpulse.toml", environ={}).origins, name
 
 
 def test_the_table_of_settings_is_current() -> None:
