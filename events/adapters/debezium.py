@@ -179,8 +179,13 @@ class Debezium:
         return identifier(value, table.key)
 
     def _unavailable(self, value: Any) -> bool:
+        return value in self._marks if isinstance(value, str) else value == [self.settings.unavailable_value]
+
+    @cached_property
+    def _marks(self) -> tuple[str, str]:
+        """The mark of a text column, and of one of bytes."""
         mark = self.settings.unavailable_value
-        return bool(value in (mark, [mark], base64.b64encode(mark.encode()).decode()))
+        return mark, base64.b64encode(mark.encode()).decode()
 
     def _plain(
         self, value: Any, column: str, kind: str, table: DebeziumTable, schema: Mapping[str, Any]

@@ -171,6 +171,8 @@ def test_an_unchanged_toast_column_is_absent() -> None:
     )
 
     assert told(CRM, body)[0][2] == {"amount": "5"}
+    listed = debezium("u", None, {"id": 5512, "stage": [mark], "amount": "5"})
+    assert told(CRM, listed)[0][2] == {"amount": "5"}
 
 
 def test_decimals_as_text_numbers_structs_and_bytes() -> None:
