@@ -190,6 +190,15 @@ def test_every_variable_has_values(stack: Stack) -> None:
             assert values, f"{board['title']}: {variable['name']}"
 
 
+def test_no_process_leaves_anything_on_disk(stack: Stack) -> None:
+    """The containers of docker-compose.yml have read-only file systems."""
+    for process in (stack.exporter, stack.worker, stack.gateway):
+        assert process.folder is not None
+        given = {"dealpulse.toml", "secret"} if process is stack.gateway else set()
+        left = {path.name for path in process.folder.rglob("*")}
+        assert left == {"output.log", *given}, process.name
+
+
 def test_promtool_has_no_complaint_about_what_is_served(stack: Stack) -> None:
     for page in (stack.exporter.get("/metrics"), stack.worker.get("/metrics"), stack.gateway.get("/metrics")):
         assert page[0] == 200

@@ -1,9 +1,13 @@
 """docker-compose.yml and Dockerfile, which nothing here can run, against what the code and the tests use."""
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import jsonschema
 import pytest
@@ -34,6 +38,7 @@ _SERVICE = {
     "properties": {
         "image": _TEXT,
         "build": _TEXT,
+        "platform": {"const": "linux/amd64"},
         "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
         "init": {"type": "boolean"},
         "read_only": {"type": "boolean"},
@@ -238,6 +243,29 @@ def test_the_image_holds_every_package_and_the_locked_versions() -> None:
     assert {int(port) for port in exposed[1].split()} == {
         listens(name) for name in ("worker", "exporter", "gateway")
     }
+
+
+def test_what_the_image_copies_is_enough_to_build_the_wheel(tmp_path: Path) -> None:
+    source, wheels = tmp_path / "src", tmp_path / "wheels"
+    build_stage = (ROOT / "Dockerfile").read_text("utf-8").split("\nFROM ")[1]
+    for copied in re.findall(r"^COPY (.*)$", build_stage, re.MULTILINE):
+        *names, target = copied.split()
+        for name in names:
+            place = source / target / Path(name).name if target.endswith("/") else source / target
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, place)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels)]
+
+    built = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False, timeout=120)
+
+    assert built.returncode == 0, built.stderr[-2_000:]
+    with ZipFile(next(wheels.glob("*.whl"))) as wheel:
+        assert {"exporters/runbooks/SalesPipelineStalled.md", "dealpulse/__main__.py"} <= set(
+            wheel.namelist()
+        )
 
 
 def test_the_image_is_of_this_version() -> None:
