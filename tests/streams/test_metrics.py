@@ -1,10 +1,13 @@
-"""The worker's gauges of its shards, on a clock of the company that runs away from the real one."""
+"""The worker's metrics: on a clock of the company that runs away from the real one, and as text."""
 
 from types import SimpleNamespace
 from typing import Any
 
+from prometheus_client.openmetrics import parser as openmetrics_parser
+
 from events.clock import Clock
 from events.event import EPOCH_UNIX_S
+from streams.expose import expose
 from streams.metrics import WorkerMetrics
 
 
@@ -40,3 +43,31 @@ def test_on_a_fast_and_shifted_clock_lag_and_checkpoint_are_real() -> None:
 
 def test_at_the_end_of_the_log_there_is_no_lag() -> None:
     assert told(Clock(), shard(lag=0))[0] == 0
+
+
+def test_openmetrics_is_what_the_clients_own_parser_reads_with_units() -> None:
+    metrics = WorkerMetrics(("crm.opportunity",), version="1.2.3")
+    metrics.watch(lambda: [shard()], lambda: 1, Clock())
+
+    body, content_type = expose(metrics.registry, "application/openmetrics-text;version=1.0.0")
+
+    parse: Any = openmetrics_parser.text_string_to_metric_families
+    families = {family.name: family for family in parse(body.decode())}
+    assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert families["dealpulse_worker_lag_seconds"].unit == "seconds"
+    assert families["dealpulse_worker_shard_bytes"].unit == "bytes"
+    assert families["dealpulse_worker_batch_duration_seconds"].unit == "seconds"
+    assert families["dealpulse_worker_events"].type == "counter"
+    assert all(family.documentation for family in families.values())
+    assert b"_created" not in body
+
+
+def test_text_is_for_everybody_else_and_names_keep_those_families_alone() -> None:
+    metrics = WorkerMetrics(("crm.opportunity",), version="1.2.3")
+
+    body, content_type = expose(metrics.registry, "", ("dealpulse_dead_letters_total",))
+
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+    lines = body.decode().splitlines()
+    assert all("dealpulse_dead_letters_total" in line for line in lines)
+    assert 'dealpulse_dead_letters_total{reason="malformed",topic="crm.opportunity"} 0.0' in lines
