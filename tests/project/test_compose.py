@@ -1,10 +1,12 @@
 """docker-compose.yml and Dockerfile, which nothing here can run, against what the code and the tests use."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -104,6 +106,20 @@ def listens(service: str) -> int:
 
 def test_the_file_has_the_form_of_compose() -> None:
     jsonschema.validate(COMPOSE, SCHEMA)
+
+
+def test_the_file_has_the_form_that_the_compose_specification_gives() -> None:
+    carrier = find_spec("check_jsonschema")
+    assert carrier is not None, (
+        "check-jsonschema, which carries the schema, is not installed: make test does it"
+    )
+    assert carrier.origin is not None
+    schema = Path(carrier.origin).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
+    specification = json.loads(schema.read_text("utf-8"))
+
+    jsonschema.validate(COMPOSE, specification)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**COMPOSE, "services": {"kafka": {"imagee": "apache/kafka"}}}, specification)
 
 
 def test_everything_that_was_promised_is_there() -> None:
