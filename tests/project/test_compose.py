@@ -171,7 +171,7 @@ def test_every_volume_is_declared_or_a_file_of_the_repository() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            if source.startswith("./") and "grafana" not in source:
+            if source.startswith("./"):
                 assert (ROOT / source).exists(), volume
             elif not source.startswith((".", "$")):
                 assert source in COMPOSE["volumes"], volume
@@ -199,6 +199,46 @@ def test_prometheus_scrapes_and_alerts_services_that_exist_on_their_ports() -> N
     assert "./monitoring/prometheus:/etc/prometheus:ro" in SERVICES["prometheus"]["volumes"]
     for rules in PROMETHEUS["rule_files"]:
         assert (ROOT / "monitoring" / "prometheus" / rules).is_file()
+
+
+def on_host(service: str, inside: str) -> Path:
+    """The file of the repository that a container sees at a path, by the mount that lies nearest."""
+    mounts: list[list[str]] = [
+        volume.split(":")[:2] for volume in SERVICES[service]["volumes"] if volume.startswith("./")
+    ]
+    covering = [
+        (target, source) for source, target in mounts if inside == target or inside.startswith(f"{target}/")
+    ]
+    target, source = max(covering, key=lambda pair: len(pair[0]))
+    return ROOT / source / inside.removeprefix(target).lstrip("/")
+
+
+def test_every_path_that_a_container_is_told_is_mounted_into_it() -> None:
+    provisioning = on_host("grafana", "/etc/grafana/provisioning")
+    boards = yaml.safe_load((provisioning / "dashboards/dealpulse.yml").read_text("utf-8"))["providers"]
+    (source,) = yaml.safe_load((provisioning / "datasources/dealpulse.yml").read_text("utf-8"))["datasources"]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    prometheus = dict(option.removeprefix("--").split("=", 1) for option in SERVICES["prometheus"]["command"])
+    routes = on_host("alertmanager", "/etc/alertmanager/alertmanager.yml")
+    alertmanager = yaml.safe_load(routes.read_text("utf-8"))
+
+    assert on_host("grafana", home).name == "executive.json"
+    assert on_host("grafana", home).is_file()
+    for folder in boards:
+        assert len(list(on_host("grafana", folder["options"]["path"]).glob("*.json"))) == 5, folder["name"]
+    assert source["url"] == "http://prometheus:9090"
+    assert SERVICES["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
+    assert on_host("prometheus", prometheus["config.file"]) == ROOT / "monitoring/prometheus/prometheus.yml"
+    assert f"prometheus:{prometheus['storage.tsdb.path']}" in SERVICES["prometheus"]["volumes"]
+    for pattern in alertmanager["templates"]:
+        assert list(on_host("alertmanager", "/etc/alertmanager/templates").glob(Path(pattern).name))
+    secrets = {
+        slack["api_url_file"] for one in alertmanager["receivers"] for slack in one.get("slack_configs", [])
+    }
+    targets = {
+        volume.removesuffix(":ro").rpartition(":")[2] for volume in SERVICES["alertmanager"]["volumes"]
+    }
+    assert secrets <= targets
 
 
 def test_kafka_is_set_up_as_in_the_tests() -> None:
@@ -282,6 +322,10 @@ def test_what_the_image_copies_is_enough_to_build_the_wheel(tmp_path: Path) -> N
         assert {"exporters/runbooks/SalesPipelineStalled.md", "dealpulse/__main__.py"} <= set(
             wheel.namelist()
         )
+
+
+def test_one_service_builds_the_image_that_all_of_ours_use() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["worker"]
 
 
 def test_the_image_is_of_this_version() -> None:
