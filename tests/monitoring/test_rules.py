@@ -164,6 +164,20 @@ def test_a_wrong_query_is_found_out(wrong: str, finding: str) -> None:
     assert any(found.startswith(finding) for found in findings(wrong)), findings(wrong)
 
 
+JARGON = ("dealpulse", "metric", "series", "ratio", "exporter", "shard", "partition")
+
+
+@pytest.mark.parametrize(
+    "alert", [one for one in ALERTS if one.audience == "sales"], ids=lambda one: one.name
+)
+def test_a_salesperson_understands_the_summary_which_has_the_figure_in_it(alert: Alert) -> None:
+    assert "$value" in alert.summary
+    assert "{{ $labels.team }}" in alert.summary
+    words = re.sub(r"\{\{.*?\}\}", "", alert.summary)
+    assert not [word for word in JARGON if word in words]
+    assert "\n" not in alert.summary
+
+
 def test_every_alert_has_its_cases() -> None:
     assert {*(one.alert for one in SALES), *ENGINE} == {one.name for one in ALERTS}
 
