@@ -24,6 +24,7 @@ from tests.integration.monitoring import Alertmanager, Prometheus, fetch, wait_u
 from tests.integration.servers import PROJECT, ApacheKafka, kafka_is_required, why_no_kafka
 
 pytestmark = [
+    pytest.mark.e2e,
     pytest.mark.kafka,
     pytest.mark.prometheus,
     pytest.mark.skipif(
