@@ -17,7 +17,7 @@ from exporters.server import serve
 from tests.bench.refresh import NOW_MS, history, second_changes
 from tests.exporters.stand import Stand, exporter_over
 
-REPS, DEALS, CONTRACTS = 1_900, 20_000, 5_000
+REPS, DEALS, CONTRACTS = 1_400, 20_000, 5_000
 SCRAPES = 10
 ACCEPT = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

@@ -103,6 +103,10 @@ class JoysToys(Child):
         return "records of history published" in self.output()
 
 
+def shown(clock: Clock) -> datetime:
+    return datetime.fromtimestamp(clock.unix_ms() / 1000, UTC)
+
+
 @dataclass
 class Chain:
     """What was started."""
@@ -113,10 +117,11 @@ class Chain:
     prometheus: Prometheus
     alertmanager: Alertmanager
     receiver: Receiver
+    watched_since: datetime
 
     def now(self) -> datetime:
         """What the company's clock shows."""
-        return datetime.fromtimestamp(self.clock.unix_ms() / 1000, UTC)
+        return shown(self.clock)
 
     def messages(self, alert: str, *, team: str = "") -> list[dict[str, str]]:
         """What the sales channel was told of an alert: title and text of each message."""
@@ -154,8 +159,9 @@ def chain() -> Iterator[Chain]:
                 ],
             }
             wait_until(lambda: worker.metric("dealpulse_worker_lag_events") == 0, "not folded", seconds=90)
+            since = shown(clock)
             with Prometheus(configuration, shorter_rules()) as prometheus:
-                yield Chain(clock, broker.brokers, exporter, prometheus, routes, receiver)
+                yield Chain(clock, broker.brokers, exporter, prometheus, routes, receiver, since)
 
 
 _numbers = itertools.count(1)
@@ -199,6 +205,7 @@ def test_alerts_arrive_with_their_text_resolve_and_are_inhibited(chain: Chain) -
     assert "/runbooks/SalesPipelineStalled|What to do>" in told["text"]
 
     wait_until(lambda: chain.messages("SalesPipelineDryingUp"), "no drying-up alert", seconds=150)
+    assert chain.now() - chain.watched_since >= timedelta(days=1), "its condition had not lasted for a day"
     text = chain.messages("SalesPipelineDryingUp")[0]["text"]
     assert re.search(r"the pipeline is drying up, only \d+ new opportunities in the last 28 days", text), text
 
