@@ -45,7 +45,9 @@ async def fold(stream: Any) -> None:
         seen += 1
         if seen == EXPECTED:
             # Faust turns sys.stdout into log lines.
-            print("stock", time.process_time(), time.monotonic() - started_at, file=sys.__stdout__, flush=True)
+            print(
+                "stock", time.process_time(), time.monotonic() - started_at, file=sys.__stdout__, flush=True
+            )
             os._exit(0)
 
 
