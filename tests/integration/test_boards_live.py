@@ -146,14 +146,18 @@ def _settle(stack: Stack) -> None:
     wait_until(folded, "the history is not folded and shown", seconds=120)
     _run("verify", "--brokers", stack.brokers, "--redis", stack.redis_url)
     scraped = "min(count_over_time(up[1m])) >= 5"
-    seen = "sum(increase(dealpulse_event_visibility_delay_seconds_count[1m])) > 0"
+    moved = (
+        "sum(increase(dealpulse_event_visibility_delay_seconds_count[1m])) > 0 "
+        "and sum(increase(dealpulse_worker_checkpoint_duration_seconds_count[1m])) > 0 "
+        "and sum(dealpulse_verify_mismatches) == 0"
+    )
     numbers = itertools.count(1)
 
     def moving() -> bool:
         _post_one_event(stack.gateway, next(numbers))
-        return bool(stack.prometheus.series(scraped) and stack.prometheus.series(seen))
+        return bool(stack.prometheus.series(scraped) and stack.prometheus.series(moved))
 
-    wait_until(moving, "no five scrapes of every job, or no event became visible between two", seconds=60)
+    wait_until(moving, "no five scrapes of every job, or nothing moved between two", seconds=60)
 
 
 def boards() -> list[dict[str, Any]]:
