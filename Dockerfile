@@ -11,7 +11,6 @@ COPY streams streams
 COPY exporters exporters
 COPY dealpulse dealpulse
 COPY monitoring/runbooks monitoring/runbooks
-COPY monitoring/runbooks monitoring/runbooks
 RUN /opt/dealpulse/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.12.8-slim-bookworm

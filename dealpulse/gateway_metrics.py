@@ -4,12 +4,10 @@ import platform
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from events.gateway.meter import CODES, EVENTS_SOURCE, NO_SOURCE, REFUSALS, Refusal
 from exporters.engine_families import ENGINE_LIST
-from exporters.exposition import OPENMETRICS, negotiate
+from streams.expose import expose
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -65,10 +63,7 @@ class GatewayMetrics:
 
     def expose(self, accept: str, names: tuple[str, ...]) -> tuple[bytes, str]:
         """The families (`names` alone, if any are given) and their content type."""
-        registry = self.registry.restricted_registry(names) if names else self.registry
-        if negotiate(accept):
-            return generate_openmetrics(registry), OPENMETRICS  # type: ignore[no-untyped-call]
-        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+        return expose(self.registry, accept, names)
 
     def _counter(self, name: str) -> Counter:
         family = _FAMILIES[name]

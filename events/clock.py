@@ -92,6 +92,17 @@ class Clock:
         """What this clock showed at a real instant, such as Kafka's append time; both ms since 2000."""
         return self._shown_ns(real_ms * 1_000_000) // 1_000_000
 
+    def real_ms(self, shown_ms: int) -> int:
+        """The real instant at which this clock shows `shown_ms`; both ms since 2000.
+
+        One that stands still shows an instant never or for ever: it is told as it is shown.
+        """
+        if not self.speed:
+            return shown_ms
+        run = shown_ms * 1_000_000 - self.anchor_ns - self.shift_ns
+        real_ns = self.anchor_ns + run * self.speed.denominator // self.speed.numerator
+        return real_ns // 1_000_000
+
     def move(self, *, ms: int) -> None:
         """Put the clock forward (negative: back). For tests that hold time in their hands."""
         self.shift_ns += ms * 1_000_000

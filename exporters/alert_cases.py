@@ -406,6 +406,12 @@ def _stale(minute: int, age: str) -> Check:
     return Check(minute, "SalesDataStale", ((_JOB, summary),))
 
 
+def _absent(alert: str) -> Case:
+    """Everything is scraped, and no series of the alert is there."""
+    scraped = {f"up{{{_EXPORTER}}}": "1+0x100", f"up{{{_WORKER}}}": "1+0x100"}
+    return Case("is silent without the series", scraped, _silent(alert, 95))
+
+
 def _fresh_until(minute: int) -> str:
     return f"0+60x{minute}"
 
@@ -534,6 +540,12 @@ _SOURCE_SILENT: Final = [
         _STEP,
     ),
     Case(
+        "is silent without any series of ours",
+        {f"up{{{_EXPORTER}}}": "1+0x100"},
+        _silent("SalesSourceSilent", 1_200),
+        _STEP,
+    ),
+    Case(
         "is silent four hours after the exporter stopped telling",
         {
             _NEWEST % _EXPORTER: f"{_clock(0, 600)} stale",
@@ -568,15 +580,16 @@ _CLOCK_SKEW: Final = [
     ),
     Case("is silent at 300 s", {_NEWEST % _EXPORTER: "300+60x30"}, _silent("ClockSkew", 20)),
     Case(
-        "resolves when the clocks agree, and when the series ends",
+        "resolves when the clocks agree",
         {_NEWEST % _EXPORTER: "360+60x9 600+60x20"},
         (_skewed(9, "6m 0s"), *_silent("ClockSkew", 12)),
     ),
     Case(
         "is silent when the exporter stops telling",
         {_NEWEST % _EXPORTER: "360+60x9 stale"},
-        _silent("ClockSkew", 12),
+        (_skewed(9, "6m 0s"), *_silent("ClockSkew", 12)),
     ),
+    _absent("ClockSkew"),
 ]
 
 _MISSING: Final = "dealpulse_partitions_missing{%s}"
@@ -601,7 +614,7 @@ _INCOMPLETE: Final = [
         ),
     ),
     Case(
-        "is silent at 0, and without the series",
+        "is silent at 0",
         {_MISSING % _EXPORTER: "0+0x30"},
         _silent("SalesDataIncomplete", 20),
     ),
@@ -613,8 +626,9 @@ _INCOMPLETE: Final = [
     Case(
         "resolves when the exporter stops telling: DealpulseTargetDown speaks",
         {_MISSING % _EXPORTER: "2+0x12 stale"},
-        _silent("SalesDataIncomplete", 15),
+        (Check(12, "SalesDataIncomplete", (_PIECES,)), *_silent("SalesDataIncomplete", 15)),
     ),
+    _absent("SalesDataIncomplete"),
 ]
 
 _UNPRICED: Final = 'dealpulse_unpriced_opportunities{%s,team="%s",state="%s",window="%s"}'
@@ -634,7 +648,7 @@ _OPEN_UNPRICED: Final = [
         (*_silent("OpportunitiesUnpriced", 59), Check(60, "OpportunitiesUnpriced", (_PRICELESS,))),
     ),
     Case(
-        "is silent at 0, for closed deals, and without the series",
+        "is silent at 0, and for closed deals",
         {
             _UNPRICED % (_EXPORTER, "North", "open", "now"): "0+0x90",
             _UNPRICED % (_EXPORTER, "North", "won", "quarter_to_date"): "4+0x90",
@@ -649,8 +663,9 @@ _OPEN_UNPRICED: Final = [
     Case(
         "resolves when the exporter stops telling",
         {_UNPRICED % (_EXPORTER, "North", "open", "now"): "5+0x65 stale"},
-        _silent("OpportunitiesUnpriced", 70),
+        (Check(65, "OpportunitiesUnpriced", (_PRICELESS,)), *_silent("OpportunitiesUnpriced", 70)),
     ),
+    _absent("OpportunitiesUnpriced"),
 ]
 
 _LAG_SECONDS: Final = 'dealpulse_worker_lag_seconds{%s,topic="crm.opportunity",partition="%d"}'
@@ -665,7 +680,7 @@ _LAG_HIGH: Final = [
         (*_silent("WorkerLagHigh", 4), Check(5, "WorkerLagHigh", (_BEHIND,))),
     ),
     Case(
-        "is silent at 120 s, and without the series",
+        "is silent at 120 s",
         {_LAG_SECONDS % (_WORKER, 0): "120+0x20"},
         _silent("WorkerLagHigh", 15),
     ),
@@ -677,8 +692,9 @@ _LAG_HIGH: Final = [
     Case(
         "resolves when the partition has left the worker",
         {_LAG_SECONDS % (_WORKER, 0): "180+0x8 stale"},
-        _silent("WorkerLagHigh", 10),
+        (Check(8, "WorkerLagHigh", (_BEHIND,)), *_silent("WorkerLagHigh", 10)),
     ),
+    _absent("WorkerLagHigh"),
 ]
 
 _LAG: Final = f"dealpulse_worker_lag_events{{%s,{_ON_TOPIC}}}"
@@ -709,23 +725,21 @@ _WORKER_STUCK: Final = [
     Case(
         "resolves when the worker is gone: DealpulseTargetDown speaks",
         {_LAG % _WORKER: "40+0x12 stale", _READ % _WORKER: "500+0x12 stale"},
-        _silent("WorkerStuck", 15),
+        (Check(10, "WorkerStuck", (_STUCK,)), *_silent("WorkerStuck", 15)),
     ),
+    _absent("WorkerStuck"),
 ]
 
 _FAILED: Final = 'dealpulse_worker_checkpoints_total{%s,result="failed"}'
 _WRITTEN: Final = 'dealpulse_worker_checkpoints_total{%s,result="written"}'
+_UNSAVED: Final = (_WORKER_1, "Worker worker-1:8403 cannot save its figures, 10 attempts failed")
 _CHECKPOINTS: Final = [
     Case(
-        "fires when checkpoints keep failing",
-        {_FAILED % _WORKER: "0+0x15 1+1x60"},
+        "fires for the worker whose checkpoints keep failing, not for the other",
+        {_FAILED % _WORKER: "0+0x15 1+1x60", _FAILED % _SECOND_WORKER: "0+0x75"},
         (
             *_silent("CheckpointsFailing", 15, 20),
-            Check(
-                40,
-                "CheckpointsFailing",
-                ((_WORKER_1, "Worker worker-1:8403 cannot save its figures, 10 attempts failed"),),
-            ),
+            Check(40, "CheckpointsFailing", (_UNSAVED,)),
         ),
     ),
     Case(
@@ -736,13 +750,14 @@ _CHECKPOINTS: Final = [
     Case(
         "resolves ten minutes after the last failure",
         {_FAILED % _WORKER: "0+1x20 20+0x40"},
-        _silent("CheckpointsFailing", 45),
+        (Check(20, "CheckpointsFailing", (_UNSAVED,)), *_silent("CheckpointsFailing", 31)),
     ),
     Case(
         "resolves after the worker is gone",
         {_FAILED % _WORKER: "0+1x20 stale"},
-        _silent("CheckpointsFailing", 45),
+        (Check(20, "CheckpointsFailing", (_UNSAVED,)), *_silent("CheckpointsFailing", 31)),
     ),
+    _absent("CheckpointsFailing"),
 ]
 
 _DEAD: Final = 'dealpulse_dead_letters_total{%s,topic="crm.opportunity",reason="invalid_data"}'
@@ -767,10 +782,11 @@ _DEAD_LETTERS: Final = [
     Case(
         "resolves 30 minutes after the 15 without a new one",
         {_DEAD % _WORKER: "0+0x20 1+0x120"},
-        _silent("DeadLettersGrowing", 70),
+        (_unreadable(30, 1), *_silent("DeadLettersGrowing", 70)),
     ),
+    _absent("DeadLettersGrowing"),
     Case(
-        "is silent for old dead letters and without the series",
+        "is silent for old dead letters",
         {_DEAD % _WORKER: "7+0x60"},
         _silent("DeadLettersGrowing", 30),
     ),
@@ -791,6 +807,11 @@ _DEAD_LETTERS: Final = [
     ),
 ]
 
+_NO_ANSWER: Final = (
+    {**_JOB, "instance": "exporter-1:8402"},
+    "dealpulse-exporter on exporter-1:8402 does not answer",
+)
+_NO_ANSWER_EITHER: Final = (_WORKER_1, "dealpulse-worker on worker-1:8403 does not answer")
 _TARGET_DOWN: Final = [
     Case(
         "fires per process, for every job of ours and for no other",
@@ -801,35 +822,31 @@ _TARGET_DOWN: Final = [
         },
         (
             *_silent("DealpulseTargetDown", 5, 7),
-            Check(
-                8,
-                "DealpulseTargetDown",
-                (
-                    (
-                        {**_JOB, "instance": "exporter-1:8402"},
-                        "dealpulse-exporter on exporter-1:8402 does not answer",
-                    ),
-                ),
-            ),
+            Check(8, "DealpulseTargetDown", (_NO_ANSWER,)),
         ),
     ),
     Case(
         "resolves when it answers, and is silent when the target is no longer configured",
         {f"up{{{_EXPORTER}}}": "0+0x5 1+0x20", f"up{{{_WORKER}}}": "0+0x5 stale"},
-        _silent("DealpulseTargetDown", 15),
+        (
+            Check(4, "DealpulseTargetDown", (_NO_ANSWER, _NO_ANSWER_EITHER)),
+            *_silent("DealpulseTargetDown", 7),
+        ),
+    ),
+    Case(
+        "is silent without any target: DealpulseExporterAbsent and NoWorker speak",
+        {'up{job="node",instance="host:9100"}': "0+0x30"},
+        _silent("DealpulseTargetDown", 25),
     ),
 ]
+_EMPTY_BOARDS: Final = (_JOB, "Prometheus knows no dealpulse exporter, so the boards are empty")
 _EXPORTER_ABSENT: Final = [
     Case(
         "fires when no exporter is scraped at all",
         {f"up{{{_EXPORTER}}}": "1+0x10 stale"},
         (
             *_silent("DealpulseExporterAbsent", 10, 15),
-            Check(
-                16,
-                "DealpulseExporterAbsent",
-                ((_JOB, "Prometheus knows no dealpulse exporter, so the boards are empty"),),
-            ),
+            Check(16, "DealpulseExporterAbsent", (_EMPTY_BOARDS,)),
         ),
     ),
     Case(
@@ -839,18 +856,18 @@ _EXPORTER_ABSENT: Final = [
     ),
     Case(
         "resolves when it comes back",
-        {f"up{{{_EXPORTER}}}": "1+0x10 _x10 1+0x20"},
-        _silent("DealpulseExporterAbsent", 30),
+        {f"up{{{_EXPORTER}}}": "1+0x10 stale _x10 1+0x20"},
+        (Check(20, "DealpulseExporterAbsent", (_EMPTY_BOARDS,)), *_silent("DealpulseExporterAbsent", 23)),
     ),
 ]
-_NO_WORKER_SUMMARY: Final = "No worker runs, so the sales figures stand still"
+_IDLE: Final = ({"job": "dealpulse-worker"}, "No worker runs, so the sales figures stand still")
 _NO_WORKER: Final = [
     Case(
         "fires when all workers are down, not when one is",
         {f"up{{{_WORKER}}}": "1+0x5 0+0x30", f"up{{{_SECOND_WORKER}}}": "1+0x15 0+0x20"},
         (
             *_silent("NoWorker", 12, 17),
-            Check(18, "NoWorker", (({"job": "dealpulse-worker"}, _NO_WORKER_SUMMARY),)),
+            Check(18, "NoWorker", (_IDLE,)),
         ),
     ),
     Case(
@@ -858,15 +875,21 @@ _NO_WORKER: Final = [
         {f"up{{{_EXPORTER}}}": "1+0x30"},
         (
             *_silent("NoWorker", 1),
-            Check(2, "NoWorker", (({"job": "dealpulse-worker"}, _NO_WORKER_SUMMARY),)),
+            Check(2, "NoWorker", (_IDLE,)),
         ),
     ),
     Case(
         "resolves when one is up again",
         {f"up{{{_WORKER}}}": "0+0x5 1+0x30"},
-        _silent("NoWorker", 10),
+        (Check(5, "NoWorker", (_IDLE,)), *_silent("NoWorker", 6)),
+    ),
+    Case(
+        "fires when the last one is no longer known",
+        {f"up{{{_WORKER}}}": "1+0x10 stale"},
+        (*_silent("NoWorker", 10, 12), Check(13, "NoWorker", (_IDLE,))),
     ),
 ]
+_DIFFERENT: Final = (_JOB, "2 figures differ from the recomputation of the whole log")
 _VERIFY: Final = [
     Case(
         "fires at once, and once from two exporters",
@@ -876,16 +899,22 @@ _VERIFY: Final = [
         },
         (
             *_silent("VerifyMismatch", 4),
-            Check(
-                5,
-                "VerifyMismatch",
-                ((_JOB, "2 figures differ from the recomputation of the whole log"),),
-            ),
+            Check(5, "VerifyMismatch", (_DIFFERENT,)),
         ),
     ),
     Case(
-        "is silent at 0 and resolves after a clean run",
+        "resolves after a clean run",
         {f"dealpulse_verify_mismatches{{{_EXPORTER}}}": "2+0x4 0+0x10"},
+        (Check(4, "VerifyMismatch", (_DIFFERENT,)), *_silent("VerifyMismatch", 5)),
+    ),
+    Case(
+        "resolves when the exporter stops telling: DealpulseTargetDown speaks",
+        {f"dealpulse_verify_mismatches{{{_EXPORTER}}}": "2+0x4 stale"},
+        (Check(4, "VerifyMismatch", (_DIFFERENT,)), *_silent("VerifyMismatch", 5)),
+    ),
+    Case(
+        "is silent at 0",
+        {f"dealpulse_verify_mismatches{{{_EXPORTER}}}": "0+0x10"},
         _silent("VerifyMismatch", 8),
     ),
     Case("is silent before the first run", {f"up{{{_EXPORTER}}}": "1+0x10"}, _silent("VerifyMismatch", 8)),

@@ -31,9 +31,9 @@ from exporters.exposition import Exposition, Samples
 from exporters.family import Family
 from exporters.figures import Series
 from exporters.freezing import Freezing
-from exporters.letters import Letters
 from exporters.metrics import EngineMetrics, KpiMetrics
 from exporters.names import KPI_FAMILIES
+from exporters.noted import Noted
 from exporters.reported import ReportedFigures
 from exporters.settings import AlertSettings, ExporterSettings
 from exporters.snapshot import Snapshot
@@ -103,7 +103,8 @@ class Exporter:
             group.create_task(self._follower.run())
             group.create_task(self._keep_slow_figures())
             group.create_task(self._freezing.run(lambda: self.snapshot.fresh_ms is not None))
-            group.create_task(Letters(self._config.redis, self.snapshot, self._self).run())
+            noted = Noted(self._config.redis, self.snapshot, self._self, self._clock)
+            group.create_task(noted.run())
 
     def close(self) -> None:
         """Let the evaluating thread end, and a child that is at work."""
@@ -277,8 +278,9 @@ class Exporter:
         return [(family, series) for family, series in found if family.tier != "rep"]
 
     def _age_ms(self) -> int | None:
-        fresh_ms = self.snapshot.fresh_ms
-        return None if fresh_ms is None else self._clock.now_ms() - fresh_ms
+        """How long ago the numbers were true, really: an age of the machinery, not of the business."""
+        fresh_ms, clock = self.snapshot.fresh_ms, self._clock
+        return None if fresh_ms is None else clock.real_ms(clock.now_ms()) - clock.real_ms(fresh_ms)
 
     async def _on_engine(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._engine, work)
@@ -296,7 +298,8 @@ class _Watched:
         """Take a delta in, and note how long after its first record that was."""
         self._extend(shard, chunk, state)
         if state.first_append_ms is not None:
-            self._metrics.observe_delay(self._clock.now_ms() - state.first_append_ms)
+            real_ms, now_ms = self._clock.real_ms, self._clock.now_ms()
+            self._metrics.observe_delay(real_ms(now_ms) - real_ms(state.first_append_ms))
 
 
 def run_exporter(

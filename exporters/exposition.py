@@ -11,8 +11,6 @@ from typing import Final
 
 from exporters.family import Family
 
-TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _MOST_CACHED: Final = 400_000
 
 
@@ -62,35 +60,6 @@ class Exposition:
         if openmetrics:
             lines.append("# EOF")
         return ("\n".join(lines) + "\n").encode()
-
-
-def negotiate(accept: str) -> bool:
-    """Whether an Accept header prefers OpenMetrics to the text format; q-values are honoured."""
-    asked = _qualities(accept)
-    openmetrics = asked.get("application/openmetrics-text", 0.0)
-    return openmetrics > 0 and openmetrics >= asked.get("text/plain", 0.0)
-
-
-def takes_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip; `q=0` forbids it."""
-    asked = _qualities(accept_encoding)
-    return asked.get("gzip", asked.get("*", 0.0)) > 0
-
-
-def _qualities(header: str) -> dict[str, float]:
-    """What a header accepts, in lower case, and the highest quality of each."""
-    found: dict[str, float] = {}
-    for part in header.lower().split(","):
-        kind, *parameters = (piece.strip() for piece in part.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    quality = float(parameter[2:])
-                except ValueError:
-                    quality = 0.0
-        found[kind] = max(quality, found.get(kind, 0.0))
-    return found
 
 
 def compressed(body: bytes) -> bytes:

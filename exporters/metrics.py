@@ -125,7 +125,11 @@ class KpiMetrics:
 
 
 class EngineMetrics:
-    """What the exporter says of itself and of the shards."""
+    """What the exporter says of itself and of the shards.
+
+    Its instants are real ones: Prometheus compares them with its own clock, which no `DEALPULSE_CLOCK`
+    shifts or speeds up.
+    """
 
     def __init__(
         self, meaning: Meaning, alerts: AlertSettings, snapshot: Snapshot, clock: Clock, *, version: str
@@ -153,10 +157,10 @@ class EngineMetrics:
         snapshot = self._snapshot
         found: dict[str, Samples] = {
             "build_info": {(self._version, "", platform.python_version()): 1.0},
-            "freshness_timestamp_seconds": _one(_unix(snapshot.fresh_ms)),
-            "evaluated_timestamp_seconds": _one(_unix(evaluated_ms)),
+            "freshness_timestamp_seconds": _one(self._real(snapshot.fresh_ms)),
+            "evaluated_timestamp_seconds": _one(self._real(evaluated_ms)),
             "last_event_timestamp_seconds": {
-                (topic,): newest / 1000 + EPOCH_UNIX_S for topic, newest in snapshot.newest_event_ms().items()
+                (topic,): self._real_s(newest) for topic, newest in snapshot.newest_event_ms().items()
             },
             "partitions_missing": _one(float(snapshot.partitions_missing)),
             "resync_pending": {key: float(count) for key, count in snapshot.resync_pending().items()},
@@ -186,6 +190,13 @@ class EngineMetrics:
         start, end = (time.fromisoformat(part) for part in company.office_hours.split("-"))
         return self._calendar.is_business_day(local.date()) and start <= local.time() < end
 
+    def _real(self, shown_ms: int | None) -> float | None:
+        return None if shown_ms is None else self._real_s(shown_ms)
+
+    def _real_s(self, shown_ms: int) -> float:
+        """Unix seconds of the real instant at which the clock shows this one."""
+        return self._clock.real_ms(shown_ms) / 1000 + EPOCH_UNIX_S
+
     def _thresholds(self) -> dict[str, Samples]:
         ratio: Series = {}
         samples: Series = {}
@@ -206,10 +217,6 @@ class EngineMetrics:
 
 def _one(value: float | None) -> Series:
     return {} if value is None else {(): value}
-
-
-def _unix(instant_ms: int | None) -> float | None:
-    return None if instant_ms is None else instant_ms / 1000 + EPOCH_UNIX_S
 
 
 def _cumulated(counts: list[int]) -> list[int]:

@@ -11,8 +11,9 @@ from aiohttp import web
 from events.errors import DealpulseError, UsageError
 from events.listen import host_and_port
 from events.log import get_logger
+from events.negotiation import OPENMETRICS, TEXT, VARY, negotiate, takes_gzip
 from exporters.exporter import Check, Exporter
-from exporters.exposition import OPENMETRICS, TEXT, compressed, negotiate, takes_gzip
+from exporters.exposition import compressed
 from exporters.runbooks import runbook
 
 log = get_logger("exporter")
@@ -91,7 +92,7 @@ class Routes:
         openmetrics = negotiate(request.headers.get("Accept", ""))
         names = request.query.getall("name[]", [])
         body = await self._exporter.exposition(openmetrics=openmetrics, names=names)
-        headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
+        headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": VARY}
         if takes_gzip(request.headers.get("Accept-Encoding", "")):
             body = await asyncio.to_thread(compressed, body)
             headers["Content-Encoding"] = "gzip"

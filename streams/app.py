@@ -22,6 +22,9 @@ class App(faust.App):
 
     shards: Shards
 
+    def _create_directories(self) -> None:
+        """None: Faust's are for tables, and a worker that keeps no state may run where nothing can be written."""
+
 
 def make_app(kafka: KafkaSettings, worker: WorkerSettings, shards: Shards) -> App:
     """The app of one worker: started and stopped as a service, without Faust's web and tables."""

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from events.errors import UsageError
 from events.listen import host_and_port
+from events.negotiation import VARY, takes_gzip
+from streams.expose import expose
 from streams.shards import Shards
 
 LANDING = """<!doctype html><title>dealpulse worker</title><h1>dealpulse worker</h1>
@@ -114,9 +116,10 @@ class HealthServer:
         return web.Response(text=LANDING, content_type="text/html")
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        body = generate_latest(self._registry)
-        headers = {"Content-Type": CONTENT_TYPE_LATEST, "Vary": "Accept-Encoding"}
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        names = tuple(request.query.getall("name[]", ()))
+        body, content_type = expose(self._registry, request.headers.get("Accept", ""), names)
+        headers = {"Content-Type": content_type, "Vary": VARY}
+        if takes_gzip(request.headers.get("Accept-Encoding", "")):
             body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
         return web.Response(body=body, headers=headers)
 

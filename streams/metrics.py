@@ -93,7 +93,8 @@ class _ShardGauges(Collector):
         self._shards, self._assigned, self._clock = shards, assigned, clock
 
     def collect(self) -> Iterator[Metric]:
-        now_ms = self._clock.now_ms()
+        # What Prometheus compares with its own clock is told on the real one, however this one runs.
+        real_ms, now_ms = self._clock.real_ms, self._clock.now_ms()
         lag_events = _gauge(names.LAG_EVENTS, "End offset less next offset, read together.")
         lag_seconds = _gauge(names.LAG_SECONDS, "Age of the first record not folded; 0 at the end.")
         written = _gauge(names.CHECKPOINT_AT, "Time of the shard's last checkpoint.")
@@ -103,10 +104,10 @@ class _ShardGauges(Collector):
             labels = [shard.topic, str(shard.partition)]
             if (lag := shard.lag) is not None:
                 lag_events.add_metric(labels, lag)
-                behind_ms = now_ms - shard.fresh_ms if lag else 0
+                behind_ms = real_ms(now_ms) - real_ms(shard.fresh_ms) if lag else 0
                 lag_seconds.add_metric(labels, max(0, behind_ms) / 1000)
             if shard.written_ms is not None:
-                written.add_metric(labels, shard.written_ms / 1000 + EPOCH_UNIX_S)
+                written.add_metric(labels, real_ms(shard.written_ms) / 1000 + EPOCH_UNIX_S)
             size.add_metric(labels, shard.state.size_bytes)
             entities.add_metric(labels, shard.state.entities)
         yield from (lag_events, lag_seconds, written, size, entities)

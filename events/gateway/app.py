@@ -16,6 +16,7 @@ from ..adapters.signatures import Request, SignatureError, check_bearer
 from ..clock import Clock
 from ..errors import BadEventError
 from ..log import get_logger
+from ..negotiation import VARY, takes_gzip
 from ..topics import TOPICS
 from .hooks import Hook, secrets_of
 from .meter import EVENTS_SOURCE, NO_SOURCE, Meter
@@ -241,10 +242,8 @@ class Gateway:
     async def _metrics(self, request: web.Request) -> web.Response:
         names = tuple(request.query.getall("name[]", ()))
         body, content_type = self.meter.expose(request.headers.get(hdrs.ACCEPT, ""), names)
-        response = web.Response(
-            body=body, headers={hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-        )
-        if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower():
+        response = web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type, hdrs.VARY: VARY})
+        if takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
             response.enable_compression(web.ContentCoding.gzip)
         return response
 

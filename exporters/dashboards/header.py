@@ -6,14 +6,17 @@ from exporters.dashboards.queries import FRESHNESS, judged
 from exporters.promql import over_instances, select
 
 AGE = f"time() - {FRESHNESS}"
-# With nothing pending no series of a resync exists: 0, as soon as an exporter answers at all.
-_PENDING = (
-    f"sum by (job) ({over_instances(select('dealpulse_resync_pending'))}) "
-    f"or 0 * max by (job) ({select('dealpulse_partitions_missing')})"
-)
+# With nothing pending no series of a resync exists: 0, as soon as an exporter answers at all. While shards are
+# missing no KPI is told, the number of unpriced deals neither.
+_NONE = f"0 * max by (job) ({select('dealpulse_partitions_missing')})"
+_PENDING = f"sum by (job) ({over_instances(select('dealpulse_resync_pending'))}) or {_NONE}"
 _MISSING = over_instances(select("dealpulse_partitions_missing"))
 _UNPRICED_OPEN = over_instances(select("dealpulse_unpriced_opportunities", state="open", window="now"))
 _UNPRICED = f"sum by (job) ({_UNPRICED_OPEN})"
+_STATE = (
+    f"clamp_max(2 * ({_MISSING} > bool 0) + on (job) "
+    f"(({_PENDING}) + on (job) ({_UNPRICED} or {_NONE}) > bool 0), 2)"
+)
 
 
 def true_as_of(width: int = 12, height: int = 3) -> Panel:
@@ -58,7 +61,7 @@ def incomplete(width: int = 12, height: int = 3) -> Panel:
             Query(_PENDING, Words("awaiting resync", "等待重新同步")),
             Query(_UNPRICED, Words("deals unpriced", "無匯率商機")),
             Query(
-                f"({_MISSING} > bool 0) + on (job) ({_UNPRICED} > bool 0)",
+                _STATE,
                 Words("state", "狀態"),
                 unit="state",
                 state=look.WHOLE,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tests.bench import core, end_to_end, gateway, latency, refresh
+from tests.bench import core, end_to_end, gateway, latency, refresh, scrape
 
 RESULTS = Path(__file__).resolve().parents[2] / "bench-results"
 PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
@@ -18,13 +18,14 @@ PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "latency": latency.run,
     "gateway": gateway.run,
     "refresh": refresh.run,
+    "scrape": scrape.run,
 }
 
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(sorted(PARTS)))
 def bench(parts: tuple[str, ...]) -> None:
-    """Run the named parts, or all: core, end_to_end, all_kinds, latency, gateway, refresh."""
+    """Run the named parts, or all: core, end_to_end, all_kinds, latency, gateway, refresh, scrape."""
     found: dict[str, Any] = {"machine": _machine()}
     for name in parts or PARTS:
         click.echo(f"{name} ...", err=True)

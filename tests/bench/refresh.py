@@ -64,7 +64,7 @@ def history(deals: int, contracts: int, reps: int) -> Iterator[Message]:
             data |= {"left_on": str(min(TODAY, hired + timedelta(days=400))), "leave_kind": "voluntary"}
         yield record("employee", f"r{n}", f"{hired}T08:00:00Z", hired_on=str(hired), **data)
         target = {"amount": "100000.00", "currency": "USD", "wins": 10}
-        yield record("target", f"rep/r{n}/2026-Q2", "2026-03-20T08:00:00Z", **target)
+        yield record("target", f"rep:r{n}/2026-Q2", "2026-03-20T08:00:00Z", **target)
     for n in range(contracts // 2):
         account = {"name": f"Account {n}", "owner_id": f"r{rng.randrange(reps)}"}
         yield record("account", f"a{n}", f"{first}T08:00:00Z", **account)

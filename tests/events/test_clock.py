@@ -67,6 +67,28 @@ def test_the_spec_of_a_clock_makes_one_that_agrees(shift_ns: int, speed: Fractio
     assert other.now_ns() == clock.now_ns()
 
 
+@given(
+    st.integers(-(10**12), 10**12).map(lambda ms: ms * 1_000_000),
+    st.fractions(Fraction(1, 1000), 100_000, max_denominator=1000).filter(bool),
+    st.integers(-(10**9), 10**9),
+)
+def test_the_real_instant_of_what_it_showed_is_the_one_at_which_it_did(
+    shift_ns: int, speed: Fraction, real_s: int
+) -> None:
+    clock = Clock(shift_ns=shift_ns, speed=speed, wall=Wall(848_763_000))
+
+    back_ms = clock.real_ms(clock.shown_ms(real_s * 1000))
+
+    # A slow clock shows one millisecond for long.
+    assert real_s * 1000 - 1 - 1 / speed <= back_ms <= real_s * 1000
+
+
+def test_the_real_clock_and_one_that_stands_tell_instants_as_they_are() -> None:
+    assert Clock().real_ms(12_345) == 12_345
+    assert Clock.standing(5_000).real_ms(12_345) == 12_345
+    assert Clock.parse("offset=-3600").real_ms(0) == 3_600_000
+
+
 def test_a_standing_clock_moves_only_by_hand() -> None:
     clock = Clock.standing(5_000)
     assert clock.now_ms() == 5_000

@@ -8,12 +8,17 @@ from typing import Any
 
 from aggregators.meaning import Meaning
 from aggregators.state import Change, PartitionState, fingerprint, partition_state
+from events.clock import Clock
 from events.instants import time_ns
 from events.keys import partition_of
+from events.settings import KafkaSettings
 from events.simulator import SAULS_DOLLS, Simulation
 from events.topics import TOPICS, topic_of
+from exporters.exporter import Exporter, ExporterConfig
+from exporters.settings import AlertSettings, ExporterSettings
 from exporters.snapshot import Snapshot
 from streams.follower import COUNTS, ShardState
+from streams.settings import RedisSettings
 
 PARTITIONS = 2
 SHARDS = [(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
@@ -97,6 +102,25 @@ def record(entity: str, subject: str, at: str, **data: Any) -> tuple[str, bytes,
         "data": data,
     }
     return topic_of(entity), subject.encode(), json.dumps(event).encode()
+
+
+def exporter_over(stand: Stand | None, clock: Clock, **settings: Any) -> Exporter:
+    """An exporter that shows a stand instead of what it follows; without one nothing is merged yet."""
+    config = ExporterConfig(
+        kafka=KafkaSettings(partitions=PARTITIONS),
+        redis=RedisSettings(),
+        exporter=ExporterSettings(**settings),
+        alerts=AlertSettings(),
+        meaning=Meaning() if stand is None else stand.meaning,
+        version="1.2.3",
+    )
+    exporter = Exporter(config, clock)
+    if stand is not None:
+        exporter.snapshot = stand.snapshot
+        for part in (exporter._kpis._evaluator, exporter._evaluator):
+            part.snapshot = stand.snapshot
+        exporter._self._snapshot = stand.snapshot
+    return exporter
 
 
 def dolls(meaning: Meaning, now_ms: int, *, reps: int = 8, quarters: int = 6, seed: int = 3) -> Stand:

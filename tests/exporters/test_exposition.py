@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
-from exporters.exposition import Exposition, Histogram, Samples, compressed, negotiate, takes_gzip
+from exporters.exposition import Exposition, Histogram, Samples, compressed
 from exporters.family import Family
 from exporters.figures import Series
 from exporters.names import FAMILIES
@@ -82,39 +82,6 @@ def test_names_keep_those_families_alone() -> None:
     text = Exposition().render(families, openmetrics=False, names=["dealpulse_dead_letters_total"]).decode()
     assert "dealpulse_opportunities_won" not in text
     assert "dealpulse_dead_letters_total{" in text
-
-
-@pytest.mark.parametrize(
-    ("accept", "openmetrics"),
-    [
-        ("", False),
-        ("*/*", False),
-        ("text/plain", False),
-        ("application/openmetrics-text", True),
-        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1", True),
-        ("application/openmetrics-text;q=0.2, text/plain;q=0.9", False),
-        ("application/openmetrics-text;q=0", False),
-        ("application/openmetrics-text;q=nonsense", False),
-        ("APPLICATION/OpenMetrics-Text; version=0.0.1", True),
-    ],
-)
-def test_the_format_is_the_one_that_the_client_prefers(accept: str, openmetrics: bool) -> None:
-    assert negotiate(accept) is openmetrics
-
-
-@pytest.mark.parametrize(
-    ("header", "allowed"),
-    [
-        ("", False),
-        ("gzip", True),
-        ("br, GZIP;q=0.5", True),
-        ("gzip;q=0", False),
-        ("*", True),
-        ("identity", False),
-    ],
-)
-def test_gzip_is_used_where_it_is_allowed(header: str, allowed: bool) -> None:
-    assert takes_gzip(header) is allowed
 
 
 def test_compressed_text_is_the_same_text() -> None:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,48 @@ READINGS_OF_KPIS = {
     "waterfall": {"amount", "count"},
     "goal": set(),
 }
+
+
+ECOSYSTEM = (Path(__file__).resolve().parents[2] / "docs" / "ecosystem.md").read_text("utf-8")
+WINDOWS = {
+    "Q": labels.QUARTERS,
+    "F": labels.FLOWS,
+    "P": labels.PLANS,
+    "P less `next_quarter`": labels.RUNNING_PLANS,
+}
+
+
+def _rows(section: str) -> list[list[str]]:
+    """The cells of each row of a section's table that begins with a metric's name."""
+    text = ECOSYSTEM.split(f"### {section} ")[1].split("### ")[0]
+    lines = [line.strip().strip("|") for line in text.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.split("|")] for line in lines if not line.startswith(" `window`")]
+
+
+def _named(cell: str) -> list[str]:
+    return re.findall(r"`(?:dealpulse_)?([a-z_<>]+)`", cell)
+
+
+def test_the_catalogue_is_that_of_the_contract() -> None:
+    promised = {name: row for row in _rows("1.2") for name in _named(row[0]) if "<" not in name}
+    bare = {name.removeprefix("dealpulse_") for name in KPI_FAMILIES}
+    derived = ("rep_", "reported_", "native_")
+
+    assert {name for name in bare if not name.startswith(derived)} == set(promised)
+    assert {name for name in bare if name.startswith("rep_") and not name.startswith("rep_native_")} == {
+        *(f"rep_{name}" for name, row in promised.items() if row[3].startswith("R")), "rep_info",
+    }  # fmt: skip
+    for name, row in promised.items():
+        one = KPI_FAMILIES[f"dealpulse_{name}"]
+        if row[2] in WINDOWS:
+            assert set(one.windows) - {"previous_month"} == set(WINDOWS[row[2]]), name
+        if row[2] == "N" and "no `team`" not in row[1]:
+            assert not one.windows, name
+
+
+def test_the_engine_families_are_those_of_the_contract() -> None:
+    promised = {name for row in _rows("1.3") for name in _named(row[0])}
+    assert {name.removeprefix("dealpulse_") for name in ENGINE_FAMILIES} == promised
 
 
 def _published(tier: str) -> int:

@@ -14,14 +14,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from aggregators.meaning import Meaning
+from events.clock import Clock
 from events.log import captured
-from events.settings import KafkaSettings
-from exporters.exporter import Exporter, ExporterConfig
+from exporters.exporter import Exporter
 from exporters.names import FAMILIES, KPI_FAMILIES
 from exporters.server import application
-from exporters.settings import AlertSettings, ExporterSettings
-from streams.settings import RedisSettings
-from tests.exporters.stand import PARTITIONS, SHARDS, Stand, dolls, instant, record
+from tests.exporters.stand import SHARDS, Stand, dolls, exporter_over, instant, record
 
 NOW = "2026-05-20T12:00:00+08:00"
 NOW_MS = instant(NOW)
@@ -37,24 +35,13 @@ class Frozen:
     def now_ms(self) -> int:
         return self.shown_ms
 
+    def real_ms(self, shown_ms: int) -> int:
+        return shown_ms
 
-def exporter_of(stand: Stand | None, clock: Frozen, **settings: Any) -> Exporter:
+
+def exporter_of(stand: Stand | None, clock: Frozen | Clock, **settings: Any) -> Exporter:
     shown: Any = clock
-    config = ExporterConfig(
-        kafka=KafkaSettings(partitions=PARTITIONS),
-        redis=RedisSettings(),
-        exporter=ExporterSettings(refresh=0.001, **settings),
-        alerts=AlertSettings(),
-        meaning=Meaning(),
-        version="1.2.3",
-    )
-    exporter = Exporter(config, shown)
-    if stand is not None:
-        exporter.snapshot = stand.snapshot
-        for part in (exporter._kpis._evaluator, exporter._evaluator):
-            part.snapshot = stand.snapshot
-        exporter._self._snapshot = stand.snapshot
-    return exporter
+    return exporter_over(stand, shown, refresh=0.001, **settings)
 
 
 def asked(exporter: Exporter, questions: Callable[[Get], Awaitable[None]]) -> None:
@@ -152,6 +139,33 @@ def test_old_figures_are_left_out_and_engine_families_stay(stand: Stand) -> None
         assert (ready.status, checks["fresh"]["ok"]) == (503, False)
         assert "601.0 s ago" in checks["fresh"]["detail"]
         assert (await get("/healthz")).status == 200
+
+    asked(exporter, questions)
+
+
+def test_on_a_shifted_and_fast_clock_prometheus_is_told_real_instants(stand: Stand) -> None:
+    """A day in a minute: what Prometheus holds against its own clock must not run away from it."""
+    started_s = 1_790_000_000
+    unix_s = [started_s]
+    text = f"offset={NOW},speed=1440"
+    exporter = exporter_of(stand, Clock.parse(text, wall=lambda: unix_s[0] * 10**9), max_staleness=600.0)
+
+    async def sample(get: Get, name: str) -> float:
+        text = await (await get("/metrics")).text()
+        return float(next(line for line in text.splitlines() if line.startswith(name)).rsplit(" ", 1)[1])
+
+    async def questions(get: Get) -> None:
+        stalled = [await sample(get, "dealpulse_stagnation_average_seconds{")]
+        unix_s[0] += 100
+        assert await sample(get, "dealpulse_freshness_timestamp_seconds") == started_s
+        assert await sample(get, "dealpulse_evaluated_timestamp_seconds") == unix_s[0]
+        newest = await sample(get, 'dealpulse_last_event_timestamp_seconds{topic="crm.opportunity"}')
+        assert started_s - 600 < newest <= started_s  # a week of the company is seven minutes
+        stalled.append(await sample(get, "dealpulse_stagnation_average_seconds{"))
+        assert stalled[1] - stalled[0] == pytest.approx(100 * 1440, abs=1)
+        assert (await get("/readyz")).status == 200
+        unix_s[0] += 501
+        assert "dealpulse_stagnation" not in await (await get("/metrics")).text()
 
     asked(exporter, questions)
 

@@ -1,23 +1,28 @@
 """The chain of alerts, live: events, workers, exporter, Prometheus with the shipped rules, Alertmanager, receivers.
 
-Joy's Toys dries up and its deals stall. All durations of rules and routes are divided by one factor,
-so that a day is a minute; nothing is muted at night. Clocks and events run at one speed, the real one.
+Joy's Toys dries up and its deals stall, on a clock that starts one morning in June and makes a day of
+every minute: simulator, worker and exporter share it by `DEALPULSE_CLOCK`. Prometheus and Alertmanager
+have only the real one, so all durations of rules and routes are divided by that same speed, and what is
+told to them as an instant is a real one (docs/adr/0005). Nothing is muted at night.
 """
 
 import itertools
 import json
+import os
 import re
 import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dealpulse.child import Child
 from dealpulse.embedded import Tansu
+from events.clock import VARIABLE, Clock
 from exporters import alertmanager, rules
 from tests.integration.monitoring import Alertmanager, ExporterProcess, Prometheus, Receiver, wait_until
 from tests.integration.servers import RedisServer
@@ -31,7 +36,9 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 
+STARTS = "2026-06-09T09:00:00+08:00"
 FACTOR = 1440
+"""The speed of the clock, and what every duration is divided by."""
 SCRAPE_MS = 1_000
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -74,15 +81,47 @@ def shorter_routes(receiver: Receiver) -> dict[str, Any]:
     return document
 
 
+class JoysToys(Child):
+    """`dealpulse simulate`: a history that ends now, then the company's life at the clock's speed."""
+
+    start_seconds = 90.0
+
+    def __init__(self, brokers: str, clock: Clock) -> None:
+        super().__init__("simulator")
+        self._brokers, self._clock = brokers, clock
+
+    def command(self, folder: Path) -> Sequence[str]:
+        return [
+            *(sys.executable, "-m", "dealpulse", "simulate"),
+            *("--company", "joys-toys", "--brokers", self._brokers),
+        ]
+
+    def environment(self) -> Mapping[str, str]:
+        return {**os.environ, VARIABLE: self._clock.spec}
+
+    def ready(self) -> bool:
+        return "records of history published" in self.output()
+
+
+def shown(clock: Clock) -> datetime:
+    return datetime.fromtimestamp(clock.unix_ms() / 1000, UTC)
+
+
 @dataclass
 class Chain:
     """What was started."""
 
+    clock: Clock
     brokers: str
     exporter: ExporterProcess
     prometheus: Prometheus
     alertmanager: Alertmanager
     receiver: Receiver
+    watched_since: datetime
+
+    def now(self) -> datetime:
+        """What the company's clock shows."""
+        return shown(self.clock)
 
     def messages(self, alert: str, *, team: str = "") -> list[dict[str, str]]:
         """What the sales channel was told of an alert: title and text of each message."""
@@ -95,15 +134,11 @@ class Chain:
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     with Tansu() as broker, RedisServer() as redis, Receiver() as receiver:
-        told = [
-            *(sys.executable, "-m", "dealpulse", "simulate", "--company", "joys-toys", "--for", "0"),
-            *("--brokers", broker.brokers),
-        ]
-        subprocess.run(told, check=True, capture_output=True, timeout=60)
-        publish(broker.brokers, _idle_deals())
-        settings = {"EXPORTER__REFRESH": "0.5"}
+        clock = Clock.parse(f"offset={STARTS},speed={FACTOR}")
+        settings = {"CLOCK": clock.spec, "EXPORTER__REFRESH": "0.5"}
         with (
-            Worker(broker.brokers, redis.url) as worker,
+            JoysToys(broker.brokers, clock),
+            Worker(broker.brokers, redis.url, CLOCK=clock.spec) as worker,
             ExporterProcess(redis.url, **settings) as exporter,
             Alertmanager(shorter_routes(receiver), alertmanager.TEMPLATES) as routes,
         ):
@@ -124,29 +159,45 @@ def chain() -> Iterator[Chain]:
                 ],
             }
             wait_until(lambda: worker.metric("dealpulse_worker_lag_events") == 0, "not folded", seconds=90)
+            since = shown(clock)
             with Prometheus(configuration, shorter_rules()) as prometheus:
-                yield Chain(broker.brokers, exporter, prometheus, routes, receiver)
+                yield Chain(clock, broker.brokers, exporter, prometheus, routes, receiver, since)
 
 
 _numbers = itertools.count(1)
+STALLED_AFTER = timedelta(days=14)
+"""Of a deal in Proposal, as the stages ship."""
 
 
-def _idle_deals() -> list[Message]:
-    """Large deals that entered their stage in January and have not moved since."""
-    data = {"stage": "Proposal", "amount": "900000", "currency": "USD", "created_at": "2026-01-02T00:00:00Z"}
-    return [_deal(f"idle-{number}", data) for number in range(5)]
-
-
-def _deal(subject: str, data: Mapping[str, Any], **more: Any) -> Message:
-    number = next(_numbers)
-    value = envelope("opportunity", "changed", subject, 86_400 + number, dict(data), **more)
-    return Message("crm.opportunity", subject.encode(), value)
+def _deals(at: datetime, **data: str) -> list[Message]:
+    """What is told at an instant of each of five large deals of nobody."""
+    time = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = []
+    for subject in (f"idle-{number}" for number in range(5)):
+        value = envelope("opportunity", "changed", subject, next(_numbers), dict(data), time=time)
+        told.append(Message("crm.opportunity", subject.encode(), value))
+    return told
 
 
 def test_alerts_arrive_with_their_text_resolve_and_are_inhibited(chain: Chain) -> None:
-    # The five idle deals have no owner: they stand under the team `unassigned`.
+    # Five deals that nobody owns stand under the team `unassigned`, and stall in twelve hours: half a minute.
     team = "unassigned"
+    entered = chain.now() - STALLED_AFTER + timedelta(hours=12)
+    publish(
+        chain.brokers,
+        _deals(
+            entered,
+            stage="Proposal",
+            amount="900000",
+            currency="USD",
+            created_at=entered.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        ),
+    )
+    proposed = f'dealpulse_open_amount{{team="{team}",stage_name="Proposal"}} > 4e6'
+    wait_until(lambda: chain.prometheus.series(proposed), "the five deals are not shown", seconds=20)
+    assert not chain.messages("SalesPipelineStalled", team=team)
     wait_until(lambda: chain.messages("SalesPipelineStalled", team=team), "no stalled alert", seconds=60)
+    assert chain.now() - entered > STALLED_AFTER + timedelta(hours=1)
     told = chain.messages("SalesPipelineStalled", team=team)[0]
     assert told["title"] == "▲ SalesPipelineStalled · unassigned"
     assert re.match(r"Team unassigned: \d+(\.\d+)?% of the open pipeline is stalled", told["text"])
@@ -154,12 +205,12 @@ def test_alerts_arrive_with_their_text_resolve_and_are_inhibited(chain: Chain) -
     assert "/runbooks/SalesPipelineStalled|What to do>" in told["text"]
 
     wait_until(lambda: chain.messages("SalesPipelineDryingUp"), "no drying-up alert", seconds=150)
+    assert chain.now() - chain.watched_since >= timedelta(days=1), "its condition had not lasted for a day"
     text = chain.messages("SalesPipelineDryingUp")[0]["text"]
     assert re.search(r"the pipeline is drying up, only \d+ new opportunities in the last 28 days", text), text
 
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    lost = {"stage": "Closed Lost", "close_date": now[:10]}
-    publish(chain.brokers, [_deal(f"idle-{number}", lost, time=now) for number in range(5)])
+    now = chain.now()
+    publish(chain.brokers, _deals(now, stage="Closed Lost", close_date=now.strftime("%Y-%m-%d")))
     resolved = "● SalesPipelineStalled · unassigned · resolved"
     wait_until(
         lambda: [one for one in chain.messages("SalesPipelineStalled") if one["title"] == resolved],
@@ -168,6 +219,10 @@ def test_alerts_arrive_with_their_text_resolve_and_are_inhibited(chain: Chain) -
     )
 
     assert chain.receiver.alerts("/deadman", "Watchdog"), "the dead man's switch was not fed"
+    # The company's clock has run away from Prometheus' by months, and nothing of the engine looks old or early.
+    told_so_far = json.dumps([message for _, message in chain.receiver.received])
+    for quiet in ("SalesDataStale", "ClockSkew", "WorkerStuck", "NoWorker", "DealpulseTargetDown"):
+        assert quiet not in told_so_far
 
     chain.exporter.kill()
     down = "DealpulseTargetDown"

@@ -101,6 +101,14 @@ def system(empty_broker: Broker, redis_url: str, unique: str) -> Iterator[System
     made.redis.close()
 
 
+def verdict(exporter: ExporterProcess) -> tuple[float, float]:
+    """Differences of the last verify, and when the last one found none, as Prometheus sees them; -1: neither."""
+    lines = dict(line.rsplit(" ", 1) for line in exporter.get("/metrics")[1].splitlines() if " " in line)
+    names = "dealpulse_verify_mismatches", "dealpulse_verify_last_success_timestamp_seconds"
+    mismatches, success = (float(lines.get(name, -1)) for name in names)
+    return mismatches, success
+
+
 def with_state_changed(chunk: bytes, column: str) -> bytes:
     """A chunk of facts with one integer of its last state flipped in its lowest bit."""
     document = unpack(chunk)
@@ -177,6 +185,8 @@ def test_rebuild_repairs_planted_faults_while_a_worker_and_an_exporter_go_on(sys
             (system.chunks(DEALS, "statements"), with_amount_changed),
         ):
             system.redis.lset(key, -1, plant(system.redis.lindex(key, -1)))
+        assert system.found("--partition", DEALS)
+        wait_until(lambda: verdict(exporter)[0] > 0, "the exporter serves what verify found")
         before, other = system.meta(DEALS)["generation"], system.meta(REPS)["generation"]
         assert system.dealpulse("rebuild", "--partition", DEALS).returncode == 2  # nobody to be asked
 
@@ -196,7 +206,10 @@ def test_rebuild_repairs_planted_faults_while_a_worker_and_an_exporter_go_on(sys
         assert worker.said("shard.write_refused")
 
         wait_for_all(system.brokers, system.redis_url)
+        started = Clock().unix_ms() / 1000
         assert system.verify()["differences"] == 0
+        wait_until(lambda: verdict(exporter)[0] == 0, "the exporter serves that nothing differs")
+        assert verdict(exporter)[1] >= started
 
 
 @pytest.mark.e2e

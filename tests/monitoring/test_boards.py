@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -75,6 +76,113 @@ def test_the_floor_is_for_a_tv() -> None:
     board = load("en", "floor")
     assert len(panels(board)) == 6
     assert 'showLegend": true' not in json.dumps(board)
+
+
+# ecosystem.md 3, the table of boards: title in English and Chinese -> stems of what is asked below it.
+# Chinese words of the seed article are its own (ecosystem.md 5).
+PANELS: dict[str, dict[tuple[str, str], set[str]]] = {
+    "executive": {
+        ("Company-wide opportunity status", "全公司的商機狀況"): {"open_opportunities", "open_amount"},
+        ("Attainment leaderboard", "業績達標排行榜"): {"won_amount", "target_amount", "rep_won_amount"},
+        ("Actual against forecast and target", "整體業務績效和預測的比較"): {
+            "won_amount", "target_pace_amount", "target_amount", "forecast_weighted_amount",
+        },
+        ("Pace", "達標進度"): {"won_amount", "target_pace_amount", "attainment_samples"},
+        ("Pipeline coverage", "商機覆蓋率"): {"coverage_open_amount", "coverage_samples"},
+        ("Pipeline waterfall", "商機變化瀑布圖"): {
+            "waterfall_start_amount", "waterfall_change_amount", "waterfall_end_amount",
+        },
+        ("Annual contract value (ACV)", "年度合約價值"): {'{reading="booked"', '{reading="active"'},
+        ("Customer lifetime value (CLV)", "客戶終身價值"): {"clv_accrued_amount"},
+        ("Customer retention and churn", "客戶留存率與流失率"): {
+            "customers_retained", "customers_churned", "customers_in_grace",
+        },
+        ("Revenue retention (GRR, NRR)", "收入留存率 (GRR、NRR)"): {"recurring_start_amount"},
+        ("Rep retention", "業務人員留任率"): {"reps_retained"},
+        ("Last quarter, restated against as reported", "上季:重述與當時報告"): {
+            "won_amount", "reported_won_amount", "reported_opportunities_won", "reported_customers_churned",
+        },
+    },
+    "manager": {
+        ("Average sales cycle", "平均銷售週期"): {"sales_cycle_samples"},
+        ("Average deal size", "平均成交金額"): {"deal_size_samples"},
+        ("Conversion rate (win rate)", "轉換率(贏率)"): {"opportunities_won", "opportunities_lost"},
+        ("Conversion rate by rep", "各業務人員轉換率"): {"rep_opportunities_won", "rep_opportunities_lost"},
+        ("New opportunities against needed", "新商機與所需數"): {"opportunities_created", "opportunities_needed"},
+        ("New opportunities: last 28 days against the 12 weeks before", "新商機:近 28 天與前 12 週"): {
+            "opportunities_created_recent", "opportunities_created_baseline",
+        },
+        ("Average stagnation", "商機在銷售流程的平均停滯時間"): {"stagnation_opportunity_seconds"},
+        ("Average stagnation by stage", "各階段平均停滯時間"): {"stagnation_opportunity_seconds"},
+        ("Stalled by stage", "各階段停滯商機"): {"stalled_opportunities", "stalled_amount"},
+        ("Stalest reps", "停滯最久的業務人員"): {"rep_stagnation_average_seconds"},
+        ("Pipeline waterfall", "商機變化瀑布圖"): {"waterfall_change_amount"},
+        ("Commit / best case / pipeline", "承諾/樂觀/商機"): {"forecast_amount"},
+        ("Average ramp-up time", "業務人員的平均上手時間"): {"ramp_up_rep_seconds", "ramping_reps"},
+        ("Referrals", "轉介數"): {"referrals"},
+        ("Expiring contracts", "即將到期合約"): {"contracts_expiring"},
+    },
+    "rep": {
+        ("Attainment", "業績達標"): {"rep_won_amount", "rep_target_amount"},
+        ("Opportunities in the pipeline", "銷售流程裡的商機數"): {"rep_open_opportunities"},
+        ("Pipeline progress", "銷售流程開發進度"): {"rep_open_opportunities", "stage_order"},
+        ("Average sales cycle", "平均銷售週期"): {"rep_sales_cycle_samples"},
+        ("Conversion rate (win rate)", "轉換率(贏率)"): {"rep_opportunities_won", "rep_opportunities_lost"},
+        ("Stalled deals", "停滯商機"): {"rep_stalled_opportunities", "rep_stalled_amount"},
+        ("New opportunities against needed", "新商機與所需數"): {
+            "rep_opportunities_created", "rep_opportunities_needed",
+        },
+        ("Referrals", "轉介數"): {"rep_referrals"},
+    },
+    "floor": {
+        ("True as of", "資料時間"): {"freshness_timestamp_seconds"},
+        ("Won", "贏得"): {'window="day"', 'window="quarter_to_date"'},
+        ("Attainment", "業績達標"): {"won_amount", "target_amount"},
+        ("Attainment leaderboard", "業績達標排行榜"): {"rep_won_amount", "rep_target_amount"},
+        ("Win rate this quarter", "本季贏率"): {"opportunities_won", "opportunities_lost"},
+        ("New opportunities this week", "本週新商機"): {"opportunities_created"},
+    },
+    "engine": {
+        ("Events per second", "每秒事件數"): {"worker_events_total"},
+        ("Lag in events", "落後事件數"): {"worker_lag_events"},
+        ("Lag in seconds", "落後秒數"): {"worker_lag_seconds"},
+        ("Age of the numbers", "數字的年齡"): {"freshness_timestamp_seconds"},
+        ("Checkpoint duration", "檢查點時間"): {"histogram_quantile(0.5", "histogram_quantile(0.99"},
+        ("Shard size", "分片大小"): {"worker_shard_bytes"},
+        ("Rebalances and dead letters", "重新分配與無法讀取的紀錄"): {"worker_rebalances_total"},
+        ("Dead letters per second", "每秒無法讀取的紀錄"): {"dead_letters_total", "by (reason)"},
+        ("Gateway answers per second", "閘道每秒回應"): {"gateway_requests_total", "by (code)"},
+        ("Visibility delay", "可見延遲"): {"event_visibility_delay_seconds"},
+        ("Series", "序列數"): {"exporter_series"},
+        ("Build", "版本"): {"build_info"},
+    },
+}  # fmt: skip
+
+
+def _asked_below(board: dict[str, Any], title: str) -> list[str]:
+    """The queries of the panels with a title, and of those in a row with it."""
+    found: list[str] = []
+    row = ""
+    for panel in board["panels"]:
+        if panel["type"] == "row":
+            row = panel["title"]
+        elif title in (panel["title"], row):
+            found += [target["expr"] for target in panel["targets"]]
+    return found
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_a_board_has_the_panels_of_the_contract_in_both_languages(name: str) -> None:
+    english, chinese = load("en", name), load("zh-TW", name)
+    for titles, stems in PANELS[name].items():
+        for board, title in zip((english, chinese), titles, strict=True):
+            asked = " ".join(_asked_below(board, title))
+            assert asked, f"{board['title']} has no panel {title!r}"
+            for stem in stems:
+                word = (
+                    rf"dealpulse_{stem}(_bucket)?\b" if stem.replace("_", "").isalnum() else re.escape(stem)
+                )
+                assert re.search(word, asked), (title, stem, asked)
 
 
 def test_provisioning_leads_to_the_boards() -> None:

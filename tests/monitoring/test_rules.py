@@ -1,18 +1,21 @@
 """The rules of Prometheus are the ones of ecosystem.md 2, and say what the registry knows."""
 
+import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from exporters import monitoring
 from exporters.alert_cases import ENGINE, SALES
-from exporters.alerts import ALERTS, SECONDS_OF_A_DAY, thresholds
+from exporters.alerts import ALERTS, SECONDS_OF_A_DAY, Alert, thresholds
 from exporters.rules import RECORDINGS
 from exporters.settings import AlertSettings
-from tests.monitoring.query_check import findings
+from tests.monitoring.query_check import findings, selectors
 
 PROMETHEUS = monitoring.ROOT / "monitoring/prometheus"
 needs_prometheus = [
@@ -47,6 +50,10 @@ TABLE = {
     "VerifyMismatch": ("", "critical"),
     "Watchdog": ("", "none"),
 }
+
+
+def expression_of(alert: str) -> str:
+    return next(one.expression for one in ALERTS if one.name == alert)
 
 
 def test_the_alerts_are_those_of_the_contract() -> None:
@@ -86,8 +93,7 @@ def test_a_threshold_set_in_part_keeps_its_other_part() -> None:
 
 def test_every_sales_alert_reads_its_own_thresholds() -> None:
     for kind, alert, _ in thresholds(AlertSettings()):
-        expression = next(one.expression for one in ALERTS if one.name == alert)
-        assert f'dealpulse_alert_threshold_{kind}{{alert="{alert}"}}' in expression
+        assert f'dealpulse_alert_threshold_{kind}{{alert="{alert}"}}' in expression_of(alert)
 
 
 @pytest.mark.parametrize("query", [*RECORDINGS.values(), *(one.expression for one in ALERTS)])
@@ -158,8 +164,84 @@ def test_a_wrong_query_is_found_out(wrong: str, finding: str) -> None:
     assert any(found.startswith(finding) for found in findings(wrong)), findings(wrong)
 
 
+JARGON = ("dealpulse", "metric", "series", "ratio", "exporter", "shard", "partition")
+
+
+@pytest.mark.parametrize(
+    "alert", [one for one in ALERTS if one.audience == "sales"], ids=lambda one: one.name
+)
+def test_a_salesperson_understands_the_summary_which_has_the_figure_in_it(alert: Alert) -> None:
+    assert "$value" in alert.summary
+    assert "{{ $labels.team }}" in alert.summary
+    words = re.sub(r"\{\{.*?\}\}", "", alert.summary)
+    assert not [word for word in JARGON if word in words]
+    assert "\n" not in alert.summary
+
+
 def test_every_alert_has_its_cases() -> None:
     assert {*(one.alert for one in SALES), *ENGINE} == {one.name for one in ALERTS}
+
+
+class Situations:
+    """What the generated cases of one alert put it through."""
+
+    def __init__(self, alert: str) -> None:
+        path = PROMETHEUS / f"tests/{alert}.yml"
+        self._cases = yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+        self._families = {one.name for one in selectors(expression_of(alert)) if one.name}
+        self._families |= {
+            one.name
+            for record in self._families & set(RECORDINGS)
+            for one in selectors(RECORDINGS[record])
+            if one.name
+        }
+        self._families = {one for one in self._families if "alert_threshold" not in one}
+
+    def _seen(self, case: dict[str, Any]) -> list[bool]:
+        checks = sorted(case["alert_rule_test"], key=lambda check: int(check["eval_time"].removesuffix("m")))
+        return [bool(check["exp_alerts"]) for check in checks]
+
+    def _told(self, case: dict[str, Any]) -> list[str]:
+        named = [one["series"] for one in case["input_series"]]
+        return [one for one in named if one.split("{")[0] in self._families]
+
+    def met(self) -> set[str]:
+        """The situations by name."""
+        found = set()
+        for case in self._cases:
+            seen, told = self._seen(case), self._told(case)
+            ends = any("stale" in one["values"] for one in case["input_series"])
+            instances = {re.sub(r".*instance=\"([^\"]+)\".*", r"\1", one) for one in told}
+            if (False, True) in pairwise(seen):
+                found.add("fires, and not before its time")
+            if (True, False) in pairwise(seen):
+                found.add("resolves")
+            if not any(seen) and told and not ends:
+                found.add("is silent below")
+            if ends:
+                found.add("stale")
+            if not told:
+                found.add("absent")
+            if any(seen) and len(instances) > 1:
+                found.add("two processes")
+        return found
+
+
+EVERY_SITUATION = {
+    "fires, and not before its time", "resolves", "is silent below", "stale", "absent", "two processes",
+}  # fmt: skip
+CANNOT_BE = {
+    # `up` is 0 or 1, and cases of it hold some target's: theirs are among the cases by name.
+    "DealpulseTargetDown": {"is silent below", "absent"},
+    "DealpulseExporterAbsent": {"is silent below", "absent", "two processes"},  # absence is what it tells
+    "NoWorker": {"is silent below", "absent"},
+    "Watchdog": EVERY_SITUATION,
+}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda one: one.name)
+def test_every_alert_is_tried_in_every_situation_it_can_be_in(alert: Alert) -> None:
+    assert EVERY_SITUATION - Situations(alert.name).met() - CANNOT_BE.get(alert.name, set()) == set()
 
 
 def test_annotations_lead_somewhere() -> None:

@@ -1,9 +1,15 @@
 """docker-compose.yml and Dockerfile, which nothing here can run, against what the code and the tests use."""
 
+import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import jsonschema
 import pytest
@@ -34,6 +40,7 @@ _SERVICE = {
     "properties": {
         "image": _TEXT,
         "build": _TEXT,
+        "platform": {"const": "linux/amd64"},
         "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
         "init": {"type": "boolean"},
         "read_only": {"type": "boolean"},
@@ -101,6 +108,20 @@ def test_the_file_has_the_form_of_compose() -> None:
     jsonschema.validate(COMPOSE, SCHEMA)
 
 
+def test_the_file_has_the_form_that_the_compose_specification_gives() -> None:
+    carrier = find_spec("check_jsonschema")
+    assert carrier is not None, (
+        "check-jsonschema, which carries the schema, is not installed: make test does it"
+    )
+    assert carrier.origin is not None
+    schema = Path(carrier.origin).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
+    specification = json.loads(schema.read_text("utf-8"))
+
+    jsonschema.validate(COMPOSE, specification)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**COMPOSE, "services": {"kafka": {"imagee": "apache/kafka"}}}, specification)
+
+
 def test_everything_that_was_promised_is_there() -> None:
     assert set(SERVICES) == {
         "kafka", "redis", "worker", "exporter", "gateway", "simulator", "prometheus", "alertmanager", "grafana",
@@ -150,7 +171,7 @@ def test_every_volume_is_declared_or_a_file_of_the_repository() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            if source.startswith("./") and "grafana" not in source:
+            if source.startswith("./"):
                 assert (ROOT / source).exists(), volume
             elif not source.startswith((".", "$")):
                 assert source in COMPOSE["volumes"], volume
@@ -178,6 +199,46 @@ def test_prometheus_scrapes_and_alerts_services_that_exist_on_their_ports() -> N
     assert "./monitoring/prometheus:/etc/prometheus:ro" in SERVICES["prometheus"]["volumes"]
     for rules in PROMETHEUS["rule_files"]:
         assert (ROOT / "monitoring" / "prometheus" / rules).is_file()
+
+
+def on_host(service: str, inside: str) -> Path:
+    """The file of the repository that a container sees at a path, by the mount that lies nearest."""
+    mounts: list[list[str]] = [
+        volume.split(":")[:2] for volume in SERVICES[service]["volumes"] if volume.startswith("./")
+    ]
+    covering = [
+        (target, source) for source, target in mounts if inside == target or inside.startswith(f"{target}/")
+    ]
+    target, source = max(covering, key=lambda pair: len(pair[0]))
+    return ROOT / source / inside.removeprefix(target).lstrip("/")
+
+
+def test_every_path_that_a_container_is_told_is_mounted_into_it() -> None:
+    provisioning = on_host("grafana", "/etc/grafana/provisioning")
+    boards = yaml.safe_load((provisioning / "dashboards/dealpulse.yml").read_text("utf-8"))["providers"]
+    (source,) = yaml.safe_load((provisioning / "datasources/dealpulse.yml").read_text("utf-8"))["datasources"]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    prometheus = dict(option.removeprefix("--").split("=", 1) for option in SERVICES["prometheus"]["command"])
+    routes = on_host("alertmanager", "/etc/alertmanager/alertmanager.yml")
+    alertmanager = yaml.safe_load(routes.read_text("utf-8"))
+
+    assert on_host("grafana", home).name == "executive.json"
+    assert on_host("grafana", home).is_file()
+    for folder in boards:
+        assert len(list(on_host("grafana", folder["options"]["path"]).glob("*.json"))) == 5, folder["name"]
+    assert source["url"] == "http://prometheus:9090"
+    assert SERVICES["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
+    assert on_host("prometheus", prometheus["config.file"]) == ROOT / "monitoring/prometheus/prometheus.yml"
+    assert f"prometheus:{prometheus['storage.tsdb.path']}" in SERVICES["prometheus"]["volumes"]
+    for pattern in alertmanager["templates"]:
+        assert list(on_host("alertmanager", "/etc/alertmanager/templates").glob(Path(pattern).name))
+    secrets = {
+        slack["api_url_file"] for one in alertmanager["receivers"] for slack in one.get("slack_configs", [])
+    }
+    targets = {
+        volume.removesuffix(":ro").rpartition(":")[2] for volume in SERVICES["alertmanager"]["volumes"]
+    }
+    assert secrets <= targets
 
 
 def test_kafka_is_set_up_as_in_the_tests() -> None:
@@ -238,6 +299,33 @@ def test_the_image_holds_every_package_and_the_locked_versions() -> None:
     assert {int(port) for port in exposed[1].split()} == {
         listens(name) for name in ("worker", "exporter", "gateway")
     }
+
+
+def test_what_the_image_copies_is_enough_to_build_the_wheel(tmp_path: Path) -> None:
+    source, wheels = tmp_path / "src", tmp_path / "wheels"
+    build_stage = (ROOT / "Dockerfile").read_text("utf-8").split("\nFROM ")[1]
+    for copied in re.findall(r"^COPY (.*)$", build_stage, re.MULTILINE):
+        *names, target = copied.split()
+        for name in names:
+            place = source / target / Path(name).name if target.endswith("/") else source / target
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, place)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels)]
+
+    built = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False, timeout=120)
+
+    assert built.returncode == 0, built.stderr[-2_000:]
+    with ZipFile(next(wheels.glob("*.whl"))) as wheel:
+        assert {"exporters/runbooks/SalesPipelineStalled.md", "dealpulse/__main__.py"} <= set(
+            wheel.namelist()
+        )
+
+
+def test_one_service_builds_the_image_that_all_of_ours_use() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["worker"]
 
 
 def test_the_image_is_of_this_version() -> None:
