@@ -6,7 +6,7 @@ coarser one pro rata by days; a group takes its own statement, else the sum of i
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -156,12 +156,22 @@ class Targets:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._held: dict[tuple[Scope, str], list[Target]] = defaultdict(list)
-        for target in read_targets(ask.company, ask.people):
-            self._held[target.scope, target.name].append(target)
+        self._held: Mapping[tuple[Scope, str], Sequence[Target]] = ask.company.derived(
+            Targets, lambda: _by_holder(ask), "target", "employee"
+        )
 
-    def in_window(self, window: Span, *measures: Measure) -> Iterator[Piece]:
+    def in_window(self, window: Span, *measures: Measure) -> Sequence[Piece]:
         """The targets of a window in the groups asked for; of the measures the first that a holder states."""
+        ask = self._ask
+        known: dict[Hashable, Sequence[Piece]] = ask.company.derived(
+            (Piece, ask.as_of_on, ask.now_on), dict, "target", "employee", "fx_rate"
+        )
+        asked = window, measures, ask.question.by, ask.attribution
+        if asked not in known:
+            known[asked] = tuple(self._pieces_of(window, measures))
+        return known[asked]
+
+    def _pieces_of(self, window: Span, measures: Sequence[Measure]) -> Iterator[Piece]:
         if "rep" in self._ask.question.by:
             for rep in self._names("rep"):
                 yield from self._of_rep(rep, window, measures)
@@ -187,7 +197,7 @@ class Targets:
         for measure in measures:
             stating = [
                 t
-                for t in self._held[scope, name]
+                for t in self._held.get((scope, name), ())
                 if (t.wins if measure == WINS else t.amount_minor) is not None
             ]
             needs = self._employed(name) if scope == "rep" else lambda _: True
@@ -223,6 +233,13 @@ class Targets:
                 rate_on = min(target.span.end, self._ask.as_of_on)
                 worth = self._ask.rates.convert(target.amount_minor, target.currency, rate_on)
             yield Piece(share, by, measure, worth)
+
+
+def _by_holder(ask: Ask) -> dict[tuple[Scope, str], list[Target]]:
+    held: dict[tuple[Scope, str], list[Target]] = defaultdict(list)
+    for target in read_targets(ask.company, ask.people):
+        held[target.scope, target.name].append(target)
+    return dict(held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from aggregators.kpis import customer_retention, goal, ramp_up, rep_retention
 from aggregators.meaning import Meaning
 from aggregators.question import Question
 from events.currencies import EXPONENTS
-from exporters.evaluate import Evaluator
 from exporters.family import Answer
 from exporters.figures import Asked, Series, spans
 from exporters.labels import ASKED_AS, LEAVE_REASONS, MILESTONES, PLANS, QUARTERS, REP_PLANS, REVENUE_CHANGES
@@ -33,21 +32,23 @@ class Counted:
         self._minor = 10 ** EXPONENTS[self._currency]
 
     def families(
-        self, kpi: str, evaluator: Evaluator, now_ms: int, teams: Sequence[str]
+        self, kpi: str, asked: Asked, teams: Sequence[str], *, by_rep: bool = True
     ) -> dict[str, Series]:
         """The families that belong beside those of one KPI; none beside most."""
         build = _BESIDE.get(kpi)
-        return {} if build is None else build(self, evaluator, now_ms, teams)
+        found = {} if build is None else build(self, asked, teams)
+        return {name: series for name, series in found.items() if by_rep or not name.startswith(_BY_REP)}
 
-    def _ask(self, evaluator: Evaluator, kpi: str, now_ms: int) -> Ask:
-        return Ask(evaluator.company, Question(kpi, now_ms, None, ("team",), now_ms=now_ms))
+    def _ask(self, asked: Asked, kpi: str) -> Ask:
+        now_ms = asked.now_ms
+        return Ask(asked.evaluator.company, Question(kpi, now_ms, None, ("team",), now_ms=now_ms))
 
     def _spans(self, ask: Ask) -> dict[str, Span]:
         return spans(self._calendar, ask.as_of_on, self._windows)
 
-    def people(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
+    def people(self, asked: Asked, teams: Sequence[str]) -> dict[str, Series]:
         """Reps in role now, hired in the last twelve months, and gone since their start, by how."""
-        ask = self._ask(evaluator, "rep_retention", now_ms)
+        ask = self._ask(asked, "rep_retention")
         year = self._spans(ask)["trailing_12m"]
         active = _zeros((team,) for team in teams)
         hired = _zeros((team, "trailing_12m") for team in teams)
@@ -67,9 +68,9 @@ class Counted:
             "dealpulse_reps_departed": dict(departed),
         }
 
-    def ramps(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
+    def ramps(self, asked: Asked, teams: Sequence[str]) -> dict[str, Series]:
         """Reps whose milestone lies before their first day; and of all milestones, who is not there yet."""
-        ask = self._ask(evaluator, "ramp_up", now_ms)
+        ask = self._ask(asked, "ramp_up")
         spans = self._spans(ask)
         names = [(team, name, window) for team in teams for name in MILESTONES for window in self._windows]
         clamped, waiting, ages = _zeros(names), _zeros(names), _zeros(names)
@@ -94,9 +95,9 @@ class Counted:
             "dealpulse_ramping_rep_seconds": dict(ages),
         }
 
-    def revenue(self, evaluator: Evaluator, now_ms: int, teams: Sequence[str]) -> dict[str, Series]:
+    def revenue(self, asked: Asked, teams: Sequence[str]) -> dict[str, Series]:
         """What became of the annual revenue of the customers at a window's start, in three signed parts."""
-        ask = self._ask(evaluator, "customer_retention", now_ms)
+        ask = self._ask(asked, "customer_retention")
         month = self._calendar.windows("month", ask.as_of_on, 2)[0][1]
         spans = {**self._spans(ask), "previous_month": month}
         changes = _zeros(
@@ -111,9 +112,8 @@ class Counted:
         found = {(*key, self._currency): value for key, value in changes.items()}
         return {"dealpulse_recurring_change_amount": found}
 
-    def gaps(self, evaluator: Evaluator, now_ms: int, _: Sequence[str]) -> dict[str, Series]:
+    def gaps(self, asked: Asked, _: Sequence[str]) -> dict[str, Series]:
         """What is missing to each target: max(0, target - won); absent without a target."""
-        asked = Asked(evaluator, now_ms)
         found: dict[str, Series] = {}
         for prefix, by, windows in (("", ("team",), PLANS), ("rep_", ("rep", "team"), REP_PLANS)):
             series: Series = {}
@@ -127,7 +127,7 @@ class Counted:
             found[f"dealpulse_{prefix}target_gap_amount"] = series
         return found
 
-    def goals(self, evaluator: Evaluator, now_ms: int, _: Sequence[str]) -> dict[str, Series]:
+    def goals(self, asked: Asked, _: Sequence[str]) -> dict[str, Series]:
         """The goals of KPIs' readings; the company's has no team."""
         scopes: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
             ("", (), PLANS),
@@ -136,7 +136,7 @@ class Counted:
         )
         found: dict[str, Series] = defaultdict(dict)
         for prefix, by, windows in scopes:
-            ask = Ask(evaluator.company, Question("goal", now_ms, None, by, now_ms=now_ms))
+            ask = Ask(asked.evaluator.company, Question("goal", asked.now_ms, None, by, now_ms=asked.now_ms))
             for window in windows:
                 for one in goal.wanted_in(ask, self._plan_span(ask, window)):
                     labels = dict(one.labels)
@@ -166,7 +166,7 @@ class Counted:
                 return value, ""
 
 
-Build = Callable[[Counted, Evaluator, int, Sequence[str]], dict[str, Series]]
+Build = Callable[[Counted, Asked, Sequence[str]], dict[str, Series]]
 
 _BESIDE: Final[Mapping[str, Build]] = {
     "rep_retention": Counted.people,
@@ -175,7 +175,8 @@ _BESIDE: Final[Mapping[str, Build]] = {
     "coverage": Counted.gaps,
     "goal": Counted.goals,
 }
-"""KPI of the slow road -> the families worked out beside it."""
+"""KPI -> the families worked out beside it."""
+_BY_REP: Final = "dealpulse_rep_"
 
 
 def _zeros(keys: Keys) -> defaultdict[tuple[str, ...], float]:

@@ -1,6 +1,7 @@
 """Answering questions from the merged snapshot: by the fast road where there is one, else by the exact one."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from aggregators.answer import answer as exact_answer
 from aggregators.company import Company
@@ -8,12 +9,15 @@ from aggregators.kpi import Figure
 from aggregators.kpis import find_kpi
 from aggregators.people import People
 from aggregators.question import Question, Row, Window
+from aggregators.tables.answer import Known, is_fast
 from aggregators.tables.answer import answer as fast_answer
 from aggregators.tables.answer import figures as fast_figures
-from aggregators.tables.answer import is_fast
 from exporters.snapshot import Snapshot
 
 Labels = tuple[str, ...]
+
+_MOST_KNOWN: Final = 1_000
+"""A refresh asks about 200 readings, windows and splits."""
 
 
 class Evaluator:
@@ -21,6 +25,7 @@ class Evaluator:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self._known: Known = {}
 
     @property
     def company(self) -> Company:
@@ -38,7 +43,9 @@ class Evaluator:
 
     def figures(self, question: Question, reading: str) -> dict[Window, Mapping[Labels, Figure]]:
         """One reading of an answer of the fast road, by window and group; raises UsageError as `answer`."""
-        return dict(fast_figures(self.snapshot.deals, self.company, question, reading))
+        if len(self._known) > _MOST_KNOWN:  # those of days that are over, among others
+            self._known.clear()
+        return dict(fast_figures(self.snapshot.deals, self.company, question, reading, self._known))
 
     def answers(self, questions: Sequence[Question]) -> list[Row]:
         """The rows of several answers, one after the other."""

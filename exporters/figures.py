@@ -5,8 +5,7 @@ worked out in `exporters.extras`. Families are built fresh each time: a series t
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Final
@@ -41,12 +40,8 @@ _OF_TARGETS: Final = ("dealpulse_target_pace_amount", "dealpulse_rep_target_pace
 """Sums of targets: where there is none, nothing is absent, not 0."""
 
 
-@dataclass(slots=True)
-class Evaluation:
-    """The families of some KPIs at one instant."""
-
-    as_of_ms: int
-    families: dict[str, Series] = field(default_factory=dict)
+_Shown = tuple[Row | Figure | None, tuple[str, ...], float | None]
+"""What a group shows: the very figure it comes of (None: there is no record), labels, and the sample."""
 
 
 class Figures:
@@ -59,6 +54,7 @@ class Figures:
         self._stages = open_stages(meaning)
         known = registry()
         self._cells: dict[str, Cells] = {}
+        self._shown: dict[tuple[str, int], dict[tuple[str, ...], _Shown]] = {}
         self._families: dict[str, list[Family]] = defaultdict(list)
         for family in KPI_FAMILIES.values():
             if (
@@ -76,14 +72,6 @@ class Figures:
     def kpis(self) -> Sequence[str]:
         """The KPIs whose answers fill families."""
         return tuple(self._families)
-
-    def evaluate(self, evaluator: Evaluator, now_ms: int, *, wanted: Callable[[str], bool]) -> Evaluation:
-        """The families of the KPIs that are `wanted`, by KPI name, as of now."""
-        asked, found = Asked(evaluator, now_ms), Evaluation(now_ms)
-        teams, reps = self.teams(evaluator, now_ms), self.reps(evaluator, now_ms)
-        for kpi in filter(wanted, self._families):
-            found.families.update(self.families(kpi, asked, teams, reps))
-        return found
 
     def families(
         self, kpi: str, asked: "Asked", teams: Sequence[str], reps: Sequence[tuple[str, ...]]
@@ -116,7 +104,7 @@ class Figures:
         self, family: Family, asked: "Asked", holders: Sequence[tuple[str, ...]]
     ) -> Iterator[tuple[tuple[str, ...], float]]:
         scope = ("rep", "team") if family.tier == "rep" else ("team",)
-        for cell in self._cells[family.name]:
+        for number, cell in enumerate(self._cells[family.name]):
             answer = family.answer(cell)
             if answer is None or not set(scope) <= set(find_kpi(answer.kpi).dimensions):
                 continue
@@ -133,26 +121,36 @@ class Figures:
             order = [
                 (place.index(label), "") if label in place else (-1, fixed[label]) for label in family.labels
             ]
-            seen = set()
             unit = _unit(answer)
+            kept = self._shown.get((family.name, number), {})
+            shown: dict[tuple[str, ...], _Shown] = {}
             for labels, row in asked.rows(answer, by, cell.get("window", NOW), self._calendar):
-                if labels[held:] != only:
-                    continue
-                seen.add(labels[:held])
-                if family.name in _OF_TARGETS and not row.samples:
-                    continue
-                number = getattr(row, answer.part)
-                if number is not None:
-                    yield (
-                        tuple([text if at < 0 else labels[at] for at, text in order]),
-                        self.sample(number, unit),
+                if len(labels) != held:
+                    if labels[held:] != only:
+                        continue
+                    labels = labels[:held]
+                before = kept.get(labels)
+                if before is None or before[0] is not row:
+                    figure = (
+                        None if family.name in _OF_TARGETS and not row.samples else getattr(row, answer.part)
                     )
+                    key = tuple([text if at < 0 else labels[at] for at, text in order])
+                    before = row, key, None if figure is None else self.sample(figure, unit)
+                shown[labels] = before
             if _has_zero(answer) and family.name not in _OF_TARGETS:
                 for holder in holders:
                     for stage in self._stages if free == ("stage_name",) else ("",):
                         labels = (*holder, stage) if free else holder
-                        if labels not in seen:
-                            yield tuple([text if at < 0 else labels[at] for at, text in order]), 0.0
+                        if labels not in shown:
+                            before = kept.get(labels)
+                            if before is None or before[0] is not None:
+                                key = tuple([text if at < 0 else labels[at] for at, text in order])
+                                before = None, key, 0.0
+                            shown[labels] = before
+            self._shown[family.name, number] = shown
+            for _, key, value in shown.values():
+                if value is not None:
+                    yield key, value
 
     def sample(self, number: Number, unit: str) -> float:
         """A figure in base units: major units of money, seconds, a ratio."""
@@ -237,6 +235,9 @@ class Asked:
             last = calendar.windows(name, today)[0][1].end
             ahead = calendar.windows(name, last + timedelta(days=1))[0][1]
             return (kpi, by, f"{ahead.start}..{ahead.end}", 1), ahead.start
+        if is_fast(find_kpi(kpi)):
+            span = calendar.windows(name, today, back + 1)[0][1]
+            return (kpi, by, f"{span.start}..{span.end}", 1), span.start
         # The fiscal quarter before comes with the running one, in one question.
         periods = 2 if name == "fiscal_quarter" else back + 1
         return (kpi, by, name, periods), calendar.windows(name, today, back + 1)[0][0].start
@@ -249,10 +250,7 @@ class Asked:
             question = Question(kpi, self.now_ms, window, by, periods, now_ms=self.now_ms)
             if reading:
                 for span, figures in self.evaluator.figures(question, reading).items():
-                    found[reading, span.start] = [
-                        (labels, figure if figure.value is not None else replace(figure, samples=0))
-                        for labels, figure in figures.items()
-                    ]
+                    found[reading, span.start] = list(figures.items())
             else:
                 for row in self.evaluator.answer(question):
                     labels = tuple([label for _, label in row.by])

@@ -32,7 +32,7 @@ log = get_logger("exporter")
 Build = Callable[[], dict[str, Series]]
 SLOW_EVERY_MS: Final = 15_000
 """KPIs without a fast road (sets of customers and people, the waterfall) are worked out at most so often."""
-MOVING: Final = ("stagnation", "stalled")
+MOVING: Final = ("stagnation", "stalled", "pace")
 """KPIs that move with the clock alone: anew at every refresh."""
 
 
@@ -75,15 +75,19 @@ class KpiMetrics:
         self._slow = dict(families)
 
     def _slow_families(self, kpi: str, now_ms: int) -> dict[str, Series]:
-        evaluator = self._evaluator
-        found = self._figures.evaluate(evaluator, now_ms, wanted=lambda name: name == kpi).families
-        teams = self._figures.teams(evaluator, now_ms)
-        counted = self._counted.families(kpi, evaluator, now_ms, teams)
-        by_rep = self._settings.rep_series
-        return found | {
-            name: series
-            for name, series in counted.items()
-            if by_rep or not name.startswith("dealpulse_rep_")
+        asked = Asked(self._evaluator, now_ms)
+        teams, reps = (
+            self._figures.teams(self._evaluator, now_ms),
+            self._figures.reps(self._evaluator, now_ms),
+        )
+        return self._families(kpi, asked, teams, reps)
+
+    def _families(
+        self, kpi: str, asked: Asked, teams: Sequence[str], reps: Sequence[tuple[str, ...]]
+    ) -> dict[str, Series]:
+        return {
+            **self._figures.families(kpi, asked, teams, reps),
+            **self._counted.families(kpi, asked, teams, by_rep=self._settings.rep_series),
         }
 
     def evaluate(self, now_ms: int) -> dict[str, Series]:
@@ -95,7 +99,7 @@ class KpiMetrics:
         teams, reps = self._figures.teams(evaluator, now_ms), self._figures.reps(evaluator, now_ms)
         found = dict(self._slow)
         jobs: list[tuple[str, Build]] = [
-            (kpi, partial(self._figures.families, kpi, asked, teams, reps)) for kpi in self._fast_kpis
+            (kpi, partial(self._families, kpi, asked, teams, reps)) for kpi in self._fast_kpis
         ]
         by_rep = reps if self._settings.rep_series else None
         jobs += [

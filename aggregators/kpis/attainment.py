@@ -9,7 +9,6 @@ from aggregators.calendar import Span
 from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text, Unit, quotient
 from aggregators.kpis import target, won
 from aggregators.kpis.target import part_of
-from aggregators.targets import AMOUNT
 
 WON = "won"
 PART_UNITS: Mapping[str, tuple[Unit, Unit]] = {WON: ("count", "count"), **target.PART_UNITS}
@@ -29,8 +28,7 @@ def amount_of(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]
     """Amount won, and `scale` of the target amount. Only targets are samples."""
     for contribution in won.amount(ask, window):
         yield replace(contribution, samples=0)
-    for contribution in target.pieces(ask, window, AMOUNT, scale=scale):
-        yield replace(contribution, numerator=0, denominator=contribution.numerator, part="")
+    yield from target.as_denominator(ask, window, scale)
 
 
 def wins_of(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
@@ -9,7 +10,6 @@ from aggregators.kpi import Contribution, Kpi, Reading, Text, quotient
 from aggregators.kpis import target, won
 from aggregators.kpis.weighted_forecast import expected
 from aggregators.question import Number
-from aggregators.targets import AMOUNT
 
 
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
@@ -21,8 +21,7 @@ def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
         )
     for contribution in won.amount(ask, window):
         yield replace(contribution, numerator=0, denominator=-contribution.numerator, samples=0)
-    for contribution in target.pieces(ask, window, AMOUNT):
-        yield replace(contribution, numerator=0, denominator=contribution.numerator, part="")
+    yield from target.as_denominator(ask, window, Fraction(1))
 
 
 def over_gap(open_amount: Number, gap: Number) -> Number | None:

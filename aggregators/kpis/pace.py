@@ -8,6 +8,9 @@ from aggregators.calendar import Span
 from aggregators.kpi import Contribution, Kpi, Reading, Text
 from aggregators.kpis.attainment import PART_UNITS, amount_of, wins_of, wins_over_target
 
+WHOLE = Fraction(1)
+"""The share of a window that has passed when it is over."""
+
 
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
     """Amount won in the window / target amount x the share of the window that has passed."""

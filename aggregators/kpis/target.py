@@ -34,10 +34,26 @@ def wins(ask: Ask, window: Span) -> Iterator[Contribution]:
 
 def wins_of(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:
     """The parts of `scale` of the target wins; the deal size only where some target states an amount."""
-    stated = list(pieces(ask, window, WINS, AMOUNT, scale=scale))
+    stated = list(stated_wins(ask, window, scale))
     yield from stated
-    if any(contribution.part == STATED_AMOUNT for contribution in stated):
+    if needs_deal_size(stated):
         yield from part_of(deal_size.mean(ask, trailing(ask, window)), DEAL_SIZE)
+
+
+def stated_wins(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:
+    """What the targets state, in wins where they do, else in money; `scale` of it."""
+    return pieces(ask, window, WINS, AMOUNT, scale=scale)
+
+
+def needs_deal_size(stated: Iterable[Contribution]) -> bool:
+    """Whether one of them states an amount, which a deal size turns into wins."""
+    return any(contribution.part == STATED_AMOUNT for contribution in stated)
+
+
+def as_denominator(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:
+    """`scale` of the target amounts, as what something is divided by."""
+    for contribution in pieces(ask, window, AMOUNT, scale=scale):
+        yield replace(contribution, numerator=0, denominator=contribution.numerator, part="")
 
 
 def trailing(ask: Ask, window: Span) -> Span:

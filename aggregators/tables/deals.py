@@ -20,30 +20,46 @@ _HEAD_NAMES: Final = ("account", "referrer", "name", "lost_reason", "lead_source
 STATE_WITH_DEAL: Final = np.dtype([*STATE.descr, ("deal", "<i4")])
 
 
-class _Column:
-    """A structured array that grows at its end."""
+class Columns:
+    """A table that grows at its end: one array per field of `dtype`, so that a mask reads only what it needs."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
-        self._held = np.zeros(1024, dtype=dtype)
-        self.size = 0
+        self.dtype, self.size = dtype, 0
+        self._held = {name: np.zeros(1024, dtype=dtype[name]) for name in dtype.names or ()}
 
-    @property
-    def rows(self) -> Any:
-        return self._held[: self.size]
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, name: str) -> Any:
+        """The column of that name, to read or to change in place."""
+        return self._held[name][: self.size]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a column of that name."""
+        return name in self._held
 
     def append(self, rows: Any) -> None:
+        """Add rows, a structured array of `dtype`."""
         until = self.size + len(rows)
-        if until > len(self._held):
-            grown = np.zeros(max(until, 2 * len(self._held)), dtype=self._held.dtype)
-            grown[: self.size] = self.rows
-            self._held = grown
-        self._held[self.size : until] = rows
+        for name, held in self._held.items():
+            if until > len(held):
+                grown = np.zeros(max(until, 2 * len(held)), dtype=held.dtype)
+                grown[: self.size] = held[: self.size]
+                held = self._held[name] = grown
+            held[self.size : until] = rows[name]
         self.size = until
 
+    def put(self, at: Int64, rows: Any) -> None:
+        """Replace the rows of those numbers."""
+        for name, held in self._held.items():
+            held[at] = rows[name]
+
     def keep(self, mask: Any) -> None:
-        kept = self.rows[mask]
-        self._held[: len(kept)] = kept
-        self.size = len(kept)
+        """Drop the rows that are not in the mask; the others move up."""
+        for held in self._held.values():
+            kept = held[: self.size][mask]
+            held[: len(kept)] = kept
+        self.size = int(np.count_nonzero(mask))
 
 
 class _Codes:
@@ -68,20 +84,22 @@ class DealTable:
         self._number: dict[bytes, int] = {}  # subject -> its row in heads
         self._shard_deals: dict[str, set[int]] = {}
         self._codes: dict[str, tuple[_Codes, _Codes]] = {}
-        self._heads, self._states = _Column(HEAD), _Column(STATE_WITH_DEAL)
+        self._heads, self._states = Columns(HEAD), Columns(STATE_WITH_DEAL)
         self._first: Int64 = np.zeros(0, dtype=np.int64)  # of each head: its first state
         self._struck = 0
         self.version = 0
+        self.epoch = 0
+        """Grows when states move to other rows; else a row, once there, only ever stops standing."""
 
     @property
-    def heads(self) -> Any:
+    def heads(self) -> Columns:
         """HEAD, one row a deal; `ids[i]` is the subject of row i."""
-        return self._heads.rows
+        return self._heads
 
     @property
-    def states(self) -> Any:
+    def states(self) -> Columns:
         """STATE and `deal` (a row of heads). Struck rows have `since` NEVER: they never stand."""
-        return self._states.rows
+        return self._states
 
     def apply(self, shard: str, chunks: Iterable[bytes]) -> None:
         """Take in chunks of facts of one shard, in their order: the later one of a deal wins."""
@@ -109,7 +127,7 @@ class DealTable:
             self._strike(deals)
             self._first[deals] = self._states.size + np.cumsum(heads["states"]) - heads["states"]
             self._states.append(rows)
-            self._heads.rows[deals] = heads
+            self._heads.put(deals, heads)
         self._compact()
         self.version += 1
 
@@ -119,9 +137,8 @@ class DealTable:
         self._codes.pop(shard, None)
         if len(deals):
             self._strike(deals)
-            gone = self._heads.rows
-            gone["states"][deals] = 0
-            gone["dead_at"][deals] = -NEVER
+            self._heads["states"][deals] = 0
+            self._heads["dead_at"][deals] = -NEVER
         self.version += 1
 
     def _deal_numbers(self, subjects: list[bytes]) -> Int64:
@@ -136,21 +153,20 @@ class DealTable:
         return np.array([number[subject] for subject in subjects], dtype=np.int64)
 
     def _strike(self, deals: Int64) -> None:
-        counts = self._heads.rows["states"][deals].astype(np.int64)
+        counts = self._heads["states"][deals].astype(np.int64)
         total = int(counts.sum())
         if total:
             ends = np.cumsum(counts)
             rows = np.arange(total) + np.repeat(self._first[deals] - ends + counts, counts)
-            struck = self._states.rows
-            struck["since"][rows] = NEVER
-            struck["until"][rows] = NEVER
+            self._states["since"][rows] = NEVER
+            self._states["until"][rows] = NEVER
             self._struck += total
 
     def _compact(self) -> None:
         if self._struck < 4096 or self._struck * 2 < self._states.size:
             return
-        self._states.keep(self._states.rows["since"] != NEVER)
-        self._struck = 0
-        deals = self._states.rows["deal"]
+        self._states.keep(self._states["since"] != NEVER)
+        self._struck, self.epoch = 0, self.epoch + 1
+        deals = self._states["deal"]
         starts = np.flatnonzero(np.append(True, deals[1:] != deals[:-1])) if len(deals) else np.zeros(0, int)
         self._first[deals[starts]] = starts

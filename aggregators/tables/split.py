@@ -12,6 +12,7 @@ from aggregators.kpi import UNASSIGNED
 from aggregators.people import Dated, People
 from aggregators.rows import TYPES
 from aggregators.symbols import Symbols
+from aggregators.tables.deals import DealTable
 from aggregators.zones import Int64
 
 DAY_ZERO: Final = date(2000, 1, 1)
@@ -42,6 +43,32 @@ class Split:
         self._reps: Int64 = np.zeros(1, dtype=np.int64)  # owner name code -> group; -1: not looked up
         self._accounts_by: dict[str, Int64] = {}
         self._steps: dict[str, tuple[Int64, Int64]] = {}
+        self._kept: dict[tuple[tuple[str, ...], str, str], _PerState] = {}
+
+    def kept(
+        self, table: DealTable, by: tuple[str, ...], owner: str, day: str | int
+    ) -> tuple[Int64, Sequence[tuple[str, ...]]]:
+        """(per state of the table the group of its rep, team and manager, the labels of each group).
+
+        `owner` names the column of the rep, `day` that of the day, or is a day itself. A state never
+        changes once it is there, so only new ones are looked up.
+        """
+        name = by, owner, day if isinstance(day, str) else ""
+        held = self._kept.get(name)
+        if held is None or held.table is not table or held.epoch != table.epoch or held.day != day:
+            held = self._kept[name] = _PerState(table, table.epoch, day)
+        new = slice(len(held.codes), len(table.states))
+        if new.start < new.stop:
+            states = table.states
+            reps = self.reps(states[owner][new], table.names)
+            if isinstance(day, int):
+                days = np.full(len(reps), day, dtype=np.int64)
+            else:
+                column = states[day][new] if day in states else table.heads[day][states["deal"][new]]
+                days = column.astype(np.int64)
+            columns = [reps if one == "rep" else self.on_day(one, reps, days) for one in by]
+            held.extend(columns, self.groups.texts)
+        return held.codes, held.labels
 
     def reps(self, owners: Any, names: Symbols) -> Int64:
         """The employee, by alias, that each owner code means (F36)."""
@@ -106,6 +133,35 @@ class Split:
             keys = np.array([key for key, _ in steps], dtype=np.int64)
             self._steps[dimension] = keys, np.array([group for _, group in steps], dtype=np.int64)
         return self._steps[dimension]
+
+
+class _PerState:
+    """Group codes of all states of a table, for one split."""
+
+    def __init__(self, table: DealTable, epoch: int, day: str | int) -> None:
+        self.table, self.epoch, self.day = table, epoch, day
+        self.codes: Any = np.zeros(0, dtype=np.int64)
+        self.labels: list[tuple[str, ...]] = []
+        self._known: dict[tuple[int, ...], int] = {}
+
+    def extend(self, columns: Sequence[Int64], texts: Sequence[str]) -> None:
+        """Take in more states; a group is one combination of the columns."""
+        key = columns[0]
+        for column in columns[1:]:
+            key = key * len(texts) + column
+        distinct, which = np.unique(key, return_inverse=True)
+        codes = []
+        for each in distinct.tolist():
+            combination: tuple[int, ...] = ()
+            for _ in columns:
+                each, group = divmod(each, len(texts))
+                combination = (group, *combination)
+            code = self._known.get(combination)
+            if code is None:
+                code = self._known[combination] = len(self.labels)
+                self.labels.append(tuple(texts[each] for each in combination))
+            codes.append(code)
+        self.codes = np.append(self.codes, np.array(codes, dtype=np.int64)[which])
 
 
 def _grown(known: Int64, size: int) -> Int64:

@@ -14,7 +14,8 @@ from aggregators.tables.answer import answer as fast_answer
 from aggregators.tables.deals import DealTable
 from events.canonical import encode
 from events.event import Event
-from tests.aggregators.histories import INSTANTS, MEANINGS, histories
+from tests.aggregators.everything import companies, meanings
+from tests.aggregators.histories import INSTANTS
 
 KPIS = sorted({kpi for kpi, _ in FAST})
 WINDOWS = ["day", "week", "month", "fiscal_quarter", "fiscal_year", "trailing_90d", "trailing_12m", "all"]
@@ -31,7 +32,7 @@ def tables(meaning: Meaning, events: list[Event]) -> DealTable:
     return table
 
 
-@given(MEANINGS, histories(), INSTANTS, st.data())
+@given(meanings(), companies(), INSTANTS, st.data())
 def test_the_fast_road_answers_like_the_exact_one(
     meaning: Meaning, events: list[Event], as_of: int, data: st.DataObject
 ) -> None:

@@ -10,12 +10,12 @@ from aggregators.calendar import Calendar
 from aggregators.company import Company
 from aggregators.meaning import Meaning
 from aggregators.people import People
-from aggregators.question import Question, Row
+from aggregators.question import Question, Row, Window
 from events.instants import time_ns
 from events.reader import read
 from events.simulator import SAULS_DOLLS, Simulation
 from exporters.counted import Counted
-from exporters.figures import Series
+from exporters.figures import Asked, Series
 from exporters.names import FAMILIES
 from tests.integration.traffic import envelope
 
@@ -32,6 +32,13 @@ class ExactEvaluator:
     def answer(self, question: Question) -> list[Row]:
         return answer(self.company, question)
 
+    def figures(self, question: Question, reading: str) -> dict[Window, dict[tuple[str, ...], Row]]:
+        found: dict[Window, dict[tuple[str, ...], Row]] = defaultdict(dict)
+        for row in self.answer(question):
+            if row.reading == reading:
+                found[row.window][tuple(label for _, label in row.by)] = row
+        return found
+
 
 @pytest.fixture(scope="module")
 def evaluator() -> ExactEvaluator:
@@ -46,7 +53,7 @@ def families(evaluator: ExactEvaluator, kpi: str) -> Mapping[str, Series]:
     today = Calendar(evaluator.company.meaning.company).day(NOW_MS)
     people = evaluator.people
     teams = sorted({team for one in people.employees if (team := people.team(one, today))})
-    return Counted(evaluator.company.meaning).families(kpi, evaluator, NOW_MS, teams)  # type: ignore[arg-type]
+    return Counted(evaluator.company.meaning).families(kpi, Asked(evaluator, NOW_MS), teams)  # type: ignore[arg-type]
 
 
 def rows(evaluator: ExactEvaluator, kpi: str, reading: str, window: str) -> dict[str, Row]:

@@ -235,7 +235,7 @@ def test_one_kpi_that_fails_leaves_out_its_own_families_and_one_line(
     answer, figures = Evaluator.answer, Evaluator.figures
 
     def failing(self: Evaluator, question: Question) -> list[Row]:
-        if question.kpi == "velocity":
+        if question.kpi == "referrals":
             raise ZeroDivisionError("a plug-in's mistake")
         return answer(self, question)
 
@@ -252,7 +252,7 @@ def test_one_kpi_that_fails_leaves_out_its_own_families_and_one_line(
     with captured() as lines:
         metrics.evaluate(NOW_MS)
         left = metrics.evaluate(NOW_MS)
-    assert list(failed) == ["velocity"]
+    assert list(failed) == ["referrals"]
     assert [line["kpi"] for line in lines if line["event"] == "figures.failed"] == ["won"]
     gone = {name for name in found if name not in left}
     assert gone == {
@@ -260,8 +260,11 @@ def test_one_kpi_that_fails_leaves_out_its_own_families_and_one_line(
         "dealpulse_rep_opportunities_won",
         "dealpulse_won_amount",
         "dealpulse_rep_won_amount",
-        "dealpulse_velocity_amount_per_second",
-        "dealpulse_velocity_samples",
+        *(
+            f"dealpulse_{tier}referrals{what}"
+            for tier in ("", "rep_")
+            for what in ("", "_won", "_unqualified")
+        ),
     }
 
 

@@ -15,9 +15,10 @@ from aggregators.company import Company
 from aggregators.kpis import find_kpi
 from aggregators.opportunity import Deal
 from aggregators.question import Question
-from aggregators.tables.answer import FAST, answer, exact_sums
+from aggregators.tables.answer import FAST, answer
 from aggregators.tables.deals import DealTable
 from aggregators.tables.rebuilt import deals_at
+from aggregators.tables.sums import exact_sums
 from events.event import Event
 from tests.aggregators.tables.test_cut import DAY, MEANING, START, deals, instants, state_of, table_of
 

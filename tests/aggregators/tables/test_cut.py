@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from aggregators.ask import Ask
 from aggregators.calendar import ALWAYS
 from aggregators.company import Company
-from aggregators.deal_facts import NEVER, NO_DATE, UNKNOWN, fact_outcome
+from aggregators.deal_facts import HEAD, NEVER, NO_DATE, UNKNOWN, fact_outcome
 from aggregators.meaning import Company as CompanySettings
 from aggregators.meaning import Meaning, Pipeline, Stage
 from aggregators.question import Question
 from aggregators.rows import CATEGORIES, TYPES
 from aggregators.state import PartitionState, partition_state
 from aggregators.tables.cut import Cut
-from aggregators.tables.deals import DealTable
+from aggregators.tables.deals import STATE_WITH_DEAL, DealTable
 from aggregators.tables.split import day_number
 from events.canonical import encode
 from events.event import Event
@@ -167,7 +167,7 @@ def fast(table: DealTable, instant: int) -> Iterator[tuple[str, dict[str, Any]]]
         return names[code].rpartition("\0")[2] or None
 
     for i in range(len(cut)):
-        one = {name: cut[name][i] for name in (*cut.table.heads.dtype.names, *cut.table.states.dtype.names)}
+        one = {name: cut[name][i] for name in (*(HEAD.names or ()), *(STATE_WITH_DEAL.names or ()))}
         is_open = one["outcome"] == -1
         yield (
             table.ids[one["deal"]],
