@@ -7,6 +7,7 @@ needs from their one order (events.md, "Order"). Folding is commutative and idem
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
@@ -217,6 +218,12 @@ class Tabled(Protocol):
     def stays(self, ask: Any, window: Any, start_ms: int, end_ms: int) -> Iterator[Any]:
         """What `Ask.stays` gives."""
 
+    def days_of(self, ask: Any, what: str) -> Mapping[str, list[date]]:
+        """Each rep's days of creations (`created`) or wins (`won`), in any order."""
+
+    def referred(self, ask: Any) -> list[Any]:
+        """Of what `Ask.deals` gives, the deals that name a referrer."""
+
     def entity(self, entity_id: str) -> Entity:
         """One opportunity with all its events; without any if it is unknown."""
 
@@ -250,6 +257,10 @@ class Company:
         if entity.fold(event):
             self._versions[event.entity] = self._versions.get(event.entity, 0) + 1
 
+    def versions(self, *kinds: str) -> tuple[int, ...]:
+        """Of each kind of entity a number that grows with every event that changed something."""
+        return tuple(self._versions.get(kind, 0) for kind in kinds)
+
     @property
     def version(self) -> int:
         """Grows with every event that changed something."""
@@ -282,7 +293,7 @@ class Company:
 
     def derived(self, key: Hashable, derive: Callable[[], Derived], *kinds: str) -> Derived:
         """What `derive()` gives, kept under `key` until an event about one of `kinds` (none: any) changes it."""
-        token = tuple(self._versions.get(kind, 0) for kind in kinds or self._versions)
+        token = self.versions(*(kinds or self._versions))
         kept = self._derived.pop(key, None)
         if kept is None or kept[0] != token:
             kept = (token, derive())

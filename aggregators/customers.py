@@ -101,9 +101,7 @@ class Customers:
             self.contracts: Sequence[Contract] = tuple(_purchases(ask))
             self._customers = self._grouped()
         else:
-            self.contracts = ask.company.derived(
-                Contract, lambda: tuple(read_contracts(ask.company)), "contract", "account", "employee"
-            )
+            self.contracts = known_contracts(ask)
             self._customers = ask.company.derived(Customers, self._grouped, "contract", "account", "employee")
         self._alone = {c.record: c for c in self.contracts if c.account_id is None}
 
@@ -168,6 +166,13 @@ class Customers:
         for contract in self.contracts:
             held[self.key(contract)].append(contract)
         return {key: customer(key, held[key], grace_days=self.grace_days) for key in sorted(held)}
+
+
+def known_contracts(ask: Ask) -> Sequence[Contract]:
+    """Every living contract that is no trial, by id, read once until something about it changes."""
+    return ask.company.derived(
+        Contract, lambda: tuple(read_contracts(ask.company)), "contract", "account", "employee"
+    )
 
 
 def _purchases(ask: Ask) -> Iterator[Contract]:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -245,7 +245,7 @@ class Exporter:
         return {**self._kpis.evaluate(now_ms), **reported}
 
     async def _keep_slow_figures(self) -> None:
-        """KPIs without a fast road, worked out aside: changes and scrapes never wait for them."""
+        """KPIs about sets and plug-ins, worked out aside: changes and scrapes never wait for them."""
         while True:
             if self.snapshot.fresh_ms is not None:
                 now_ms = self._clock.now_ms()
@@ -253,16 +253,16 @@ class Exporter:
                     await self._work_out(due, now_ms)
             await asyncio.sleep(_SLOW_PAUSE_S)
 
-    async def _work_out(self, kpis: Sequence[str], now_ms: int) -> None:
+    async def _work_out(self, due: Mapping[str, object], now_ms: int) -> None:
         try:
             await self._read_statements()
-            job = partial(self._kpis.slow_families, kpis, now_ms)
+            job = partial(self._kpis.slow_families, tuple(due), now_ms)
             reading = await self._on_engine(partial(self._aside.start, job))
             families, failed = await asyncio.to_thread(self._aside.answer, reading)
         except DealpulseError as error:
             log.warning("figures.late", error=error)
             return
-        self._kpis.keep(families)
+        self._kpis.keep(families, failed, due)
         for kpi, why in failed.items():
             log.error("figures.failed", kpi=kpi, error=why)
 

@@ -2,7 +2,7 @@
 
 import platform
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from functools import partial
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from aggregators.calendar import Calendar
 from aggregators.kpis import find_kpi, registry
 from aggregators.meaning import Meaning
-from aggregators.tables.answer import is_fast
+from aggregators.tables.answer import is_of_customers, is_prompt
 from events.clock import Clock
 from events.event import EPOCH_UNIX_S
 from events.log import get_logger
@@ -31,7 +31,9 @@ log = get_logger("exporter")
 
 Build = Callable[[], dict[str, Series]]
 SLOW_EVERY_MS: Final = 15_000
-"""KPIs without a fast road (sets of customers and people, the waterfall) are worked out at most so often."""
+"""Sets of customers and people, the waterfall and plug-ins are worked out at most so often."""
+_SLOW_ANYWAY_MS: Final = 60_000
+"""Those that may move with the clock are worked out so often even if no event came."""
 MOVING: Final = ("stagnation", "stalled", "pace")
 """KPIs that move with the clock alone: anew at every refresh."""
 
@@ -45,34 +47,62 @@ class KpiMetrics:
         self._figures, self._extras = Figures(meaning, settings), Extras(meaning)
         self._counted = Counted(meaning, settings.extra_windows)
         self._tabled = Tabled(meaning, settings.extra_windows)
-        self._slow: dict[str, Series] = {}
+        self._calendar = Calendar(meaning.company)
+        self._slow: dict[str, dict[str, Series]] = {}
+        self._slow_tokens: dict[str, object] = {}
         self._slow_ms: int | None = None
-        self._slow_kpis = [name for name, kpi in registry().items() if not is_fast(kpi)]
-        self._fast_kpis = [name for name in self._figures.kpis if is_fast(find_kpi(name))]
+        self._slow_kpis = [name for name, kpi in registry().items() if not is_prompt(kpi)]
+        self._prompt_kpis = [name for name in self._figures.kpis if is_prompt(find_kpi(name))]
+        self._by_purchases = meaning.kpis.customer_basis == "purchases"
         self._failing: set[str] = set()
         self._kept = Kept(meaning)
 
-    def slow_due(self, now_ms: int) -> list[str]:
-        """The KPIs of the slow road, if they are to be worked out anew."""
-        if self._slow_ms is not None and 0 <= now_ms - self._slow_ms < SLOW_EVERY_MS:
-            return []
-        self._slow_ms = now_ms
-        return self._slow_kpis
+    def slow_due(self, now_ms: int) -> dict[str, object]:
+        """The KPIs to be worked out aside anew, at most so often, each with what it will be true for.
 
-    def slow_families(self, kpis: Sequence[str], now_ms: int) -> tuple[dict[str, Series], dict[str, str]]:
-        """The families of some KPIs of the slow road; and of those that failed, why."""
-        found: dict[str, Series] = {}
+        Left out are those of which nothing has changed.
+        """
+        if self._slow_ms is not None and 0 <= now_ms - self._slow_ms < SLOW_EVERY_MS:
+            return {}
+        tokens = {kpi: self._token(kpi, now_ms) for kpi in self._slow_kpis}
+        due = {kpi: token for kpi, token in tokens.items() if self._slow_tokens.get(kpi) != token}
+        if due:
+            self._slow_ms = now_ms
+        return due
+
+    def _token(self, kpi: str, now_ms: int) -> object:
+        """What the figures of a KPI of the slow road depend on."""
+        snapshot = self._evaluator.snapshot
+        company, today = snapshot.company, self._calendar.day(now_ms)
+        if is_of_customers(find_kpi(kpi)) and not self._by_purchases:
+            return company, company.versions("contract", "account", "employee", "fx_rate"), today
+        # A plug-in's may move with the clock, and a deal may change at an instant without an event.
+        return company, company.version, snapshot.deals.version, now_ms // _SLOW_ANYWAY_MS
+
+    def slow_families(
+        self, kpis: Iterable[str], now_ms: int
+    ) -> tuple[dict[str, dict[str, Series]], dict[str, str]]:
+        """The families of some KPIs of the slow road, by KPI; and of those that failed, why."""
+        found: dict[str, dict[str, Series]] = {}
         failed: dict[str, str] = {}
         for kpi in kpis:
             try:
-                found.update(self._slow_families(kpi, now_ms))
+                found[kpi] = self._slow_families(kpi, now_ms)
             except Exception as error:  # noqa: BLE001 - one KPI (a plug-in's, say) must not cost the others
                 failed[kpi] = f"{type(error).__name__}: {error}"
         return found, failed
 
-    def keep(self, families: Mapping[str, Series]) -> None:
-        """Show these from now on, and none that were not worked out."""
-        self._slow = dict(families)
+    def keep(
+        self,
+        families: Mapping[str, dict[str, Series]],
+        failed: Iterable[str] = (),
+        due: Mapping[str, object] | None = None,
+    ) -> None:
+        """Show these from now on, and none of those that failed; `due` is what `slow_due` gave."""
+        self._slow.update(families)
+        self._slow_tokens.update({kpi: token for kpi, token in (due or {}).items() if kpi in families})
+        for kpi in failed:
+            self._slow.pop(kpi, None)
 
     def _slow_families(self, kpi: str, now_ms: int) -> dict[str, Series]:
         asked = Asked(self._evaluator, now_ms)
@@ -97,9 +127,9 @@ class KpiMetrics:
         """
         evaluator, asked = self._evaluator, Asked(self._evaluator, now_ms)
         teams, reps = self._figures.teams(evaluator, now_ms), self._figures.reps(evaluator, now_ms)
-        found = dict(self._slow)
+        found = {name: series for one in self._slow.values() for name, series in one.items()}
         jobs: list[tuple[str, Build]] = [
-            (kpi, partial(self._families, kpi, asked, teams, reps)) for kpi in self._fast_kpis
+            (kpi, partial(self._families, kpi, asked, teams, reps)) for kpi in self._prompt_kpis
         ]
         by_rep = reps if self._settings.rep_series else None
         jobs += [

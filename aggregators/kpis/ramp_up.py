@@ -48,6 +48,8 @@ def contacts(ask: Ask) -> Mapping[str, list[date]]:
 
 def creations(ask: Ask) -> Mapping[str, list[date]]:
     """The days on which opportunities were created that each rep then owned."""
+    if ask.company.tabled is not None:
+        return ask.company.tabled.days_of(ask, "created")
     found: dict[str, list[date]] = defaultdict(list)
     for deal in ask.deals:
         if deal.created_on is not None and deal.created_in(ALWAYS) and deal.creator is not None:
@@ -57,6 +59,8 @@ def creations(ask: Ask) -> Mapping[str, list[date]]:
 
 def wins(ask: Ask) -> Mapping[str, list[date]]:
     """The close dates of the deals that each rep has won."""
+    if ask.company.tabled is not None:
+        return ask.company.tabled.days_of(ask, "won")
     found: dict[str, list[date]] = defaultdict(list)
     for deal in ask.deals:
         if deal.outcome == "won" and deal.closed_on is not None and deal.closer is not None:

@@ -57,9 +57,13 @@ def referrals(ask: Ask) -> Iterator[Referral]:
     (F35); they differ, and the referred one was no customer by the day of the creation. An opportunity
     without an account is a pair of its own.
     """
-    customers = Customers(ask)
-    created = [deal for deal in ask.deals if deal.referred_by and deal.created_on and deal.created_in(ALWAYS)]
+    tabled = ask.company.tabled
+    named = ask.deals if tabled is None else tabled.referred(ask)
+    created = [deal for deal in named if deal.referred_by and deal.created_on and deal.created_in(ALWAYS)]
+    if not created:
+        return
     created.sort(key=lambda deal: (deal.created_at or 0, deal.id))
+    customers = Customers(ask)
     seen: set[tuple[str | None, str]] = set()
     for deal in created:
         referrer = ask.accounts.customer(deal.referred_by)

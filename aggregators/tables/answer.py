@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -19,13 +19,14 @@ from aggregators.company import Company
 from aggregators.kpi import Figure, Kpi, Sums
 from aggregators.kpis import find_kpi
 from aggregators.question import Number, Question, Row, Window
+from aggregators.tables.customers import OF_CUSTOMERS
 from aggregators.tables.deals import DealTable
 from aggregators.tables.fast import Count, Counted, FastAsk, Labels, Piece, Weighed
 from aggregators.tables.readings import OF_DEALS
-from aggregators.tables.sums import exact_sums, product_sums
+from aggregators.tables.sums import column_sums, exact_sums, product_sums
 from aggregators.zones import Int64
 
-FAST: Final[Mapping[tuple[str, str], Count]] = OF_DEALS
+FAST: Final[Mapping[tuple[str, str], Count]] = {**OF_DEALS, **OF_CUSTOMERS}
 """The readings that the fast road knows; every other has the exact road alone."""
 
 Parts = dict[str, Sums]
@@ -38,6 +39,16 @@ _CHANCE: Final = 10**6
 def is_fast(kpi: Kpi) -> bool:
     """Whether all readings of a KPI have the fast road."""
     return all((kpi.name, reading.name) in FAST for reading in kpi.readings)
+
+
+def is_prompt(kpi: Kpi) -> bool:
+    """Whether it is summed over the table of deals alone, which follows every change at once."""
+    return all((kpi.name, reading.name) in OF_DEALS for reading in kpi.readings)
+
+
+def is_of_customers(kpi: Kpi) -> bool:
+    """Whether it is summed over the table of contracts, which is made anew when one of them changes."""
+    return any((kpi.name, reading.name) in OF_CUSTOMERS for reading in kpi.readings)
 
 
 def answer(table: DealTable, company: Company, question: Question) -> list[Row]:
@@ -132,7 +143,7 @@ def _add_weighed(weighed: Weighed, found: dict[Labels, Parts]) -> None:
     if not len(group):
         return
     numbers = [
-        None if column is None else _over(_column_sums(column, group, size), scale)
+        None if column is None else _over(column_sums(column, group, size).tolist(), scale)
         for column, scale in zip((weighed.numerator, weighed.denominator), weighed.scales, strict=True)
     ]
     counts = np.bincount(group, weighed.counts, minlength=size).astype(np.int64)
@@ -163,15 +174,6 @@ def _add(
             held.numerator += over
             held.denominator += under
             held.samples += samples[at]
-
-
-def _column_sums(column: Any, group: Int64, size: int) -> list[int]:
-    if column.dtype != object:
-        return exact_sums(column, group, size)
-    sums = np.zeros(size, dtype=object)
-    np.add.at(sums, group, column)
-    found: list[int] = sums.tolist()
-    return found
 
 
 def _over(sums: list[int], scale: int) -> Sequence[Number]:

@@ -1,5 +1,6 @@
 """Deals of the exact road, rebuilt from fact tables: for KPIs that have no fast road yet, and `explain`."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from fractions import Fraction
@@ -28,7 +29,7 @@ from aggregators.rows import CATEGORIES, TYPES
 from aggregators.state import DealState
 from aggregators.tables.cut import Cut
 from aggregators.tables.deals import DealTable
-from aggregators.tables.split import DAY_ZERO, day_number
+from aggregators.tables.split import DAY_ZERO, day_number, day_of
 from aggregators.zones import Int64
 
 _COLUMNS: Final = (
@@ -80,6 +81,28 @@ class TabledDeals:
     def deals_at(self, ask: Ask, instant_ms: int) -> list[Deal]:
         """Every deal that exists at an instant, as it stands then, by id."""
         return deals_at(self._table, ask, instant_ms)
+
+    def days_of(self, ask: Ask, what: str) -> dict[str, list[date]]:
+        """Each rep's days of creations (`created`) or wins (`won`), each day once."""
+        cut = Cut(self._table, ask.as_of_ms)
+        here, owner, day = (
+            (cut.exists, "creator", "created_day") if what == "created" else (cut.won, "closer", "closed_day")
+        )
+        rows = np.flatnonzero(here & (cut[owner] != 0))
+        pairs = np.unique(cut[owner][rows].astype(np.int64) << 32 | (cut[day][rows].astype(np.int64) + 2**31))
+        found: dict[str, list[date]] = defaultdict(list)
+        for pair in pairs.tolist():
+            source, _, id_ = self._table.names.texts[pair >> 32].rpartition("\0")
+            rep = ask.people.resolve(id_, source)
+            if rep is not None:
+                found[rep].append(day_of((pair & 0xFFFFFFFF) - 2**31))
+        return found
+
+    def referred(self, ask: Ask) -> list[Deal]:
+        """Every deal that exists at the as-of instant and names a referrer, as it stands then."""
+        cut = Cut(self._table, ask.as_of_ms)
+        rows = cut.rows[cut["referrer"] != 0]
+        return built(self._table, ask, rows, np.full(len(rows), ask.as_of_ms, dtype=np.int64))
 
     def stays(self, ask: Ask, window: Span, start_ms: int, end_ms: int) -> Iterator[Visit]:
         """The waterfall's stays of all deals that were never deleted nor merged; `histories` has the others."""

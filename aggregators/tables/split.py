@@ -75,7 +75,7 @@ class Split:
         self._reps = _grown(self._reps, len(names.texts))
         for code in _unknown(self._reps, owners):
             source, _, id_ = names.texts[code].rpartition("\0")
-            self._reps[code] = self._group(self._people.resolve(id_, source))
+            self._reps[code] = self.group(self._people.resolve(id_, source))
         return self._reps[owners]
 
     def on_day(self, dimension: str, reps: Int64, days: Int64) -> Int64:
@@ -94,7 +94,7 @@ class Split:
         )
         for code in _unknown(known, accounts):
             account = self._accounts.find(names.texts[code])
-            known[code] = self._group(account.newest(field) if account else None)
+            known[code] = self.group(account.newest(field) if account else None)
         return known[accounts]
 
     def texts(self, codes: Any, symbols: Symbols | Sequence[str], default: str | None = None) -> Int64:
@@ -103,14 +103,15 @@ class Split:
         used = np.unique(codes)
         groups = np.zeros(int(used.max(initial=0)) + 1, dtype=np.int64)
         for code in used.tolist():
-            groups[code] = self._group(texts[code] or default)
+            groups[code] = self.group(texts[code] or default)
         return groups[codes]
 
     def types(self, codes: Any) -> Int64:
         """The groups of opportunity types."""
         return self.texts(codes, TYPES)
 
-    def _group(self, label: str | None) -> int:
+    def group(self, label: str | None) -> int:
+        """The group of a label; of none, 0."""
         return self.groups[label or UNASSIGNED]
 
     def _step(self, dimension: str) -> tuple[Int64, Int64]:
@@ -125,10 +126,10 @@ class Split:
             steps: list[tuple[int, int]] = []
             for employee in people.employees.values():
                 dated: Dated = employee.team if dimension == "team" else employee.manager
-                rep = self._group(employee.id)
+                rep = self.group(employee.id)
                 for day, stated in zip(dated.days, dated.values, strict=True):
                     number = max(day_number(day), 1 - _DAYS // 2)
-                    steps.append((rep * _DAYS + number + _DAYS // 2, self._group(value(stated))))
+                    steps.append((rep * _DAYS + number + _DAYS // 2, self.group(value(stated))))
             steps.sort()
             keys = np.array([key for key, _ in steps], dtype=np.int64)
             self._steps[dimension] = keys, np.array([group for _, group in steps], dtype=np.int64)

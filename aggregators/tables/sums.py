@@ -1,6 +1,7 @@
 """Sums per group of int64 columns, exact whatever their size."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from aggregators.zones import Int64
 
 _DOUBLES: Final = 2**53
 """Below this, sums of integers are exact in float64 too, which `bincount` adds up fastest."""
+_WIDE: Final = 2**62
 _MASK: Final = 2**31 - 1
 
 
@@ -30,6 +32,21 @@ def exact_sums(weights: Int64, group: Int64, size: int) -> list[int]:
         (above << 31) + below
         for above, below in zip(exact_sums(high, group, size), exact_sums(low, group, size), strict=True)
     ]
+
+
+def integers(numbers: Sequence[int]) -> Any:
+    """An int64 array, or an object array of Python integers where one of them is too large."""
+    fits = all(-_WIDE <= number <= _WIDE for number in numbers)
+    return np.array(numbers, dtype=np.int64 if fits else object)
+
+
+def column_sums(column: Any, group: Int64, size: int) -> Any:
+    """Per group the exact sum of a column of int64 or Python integers, as such a column."""
+    if column.dtype != object:
+        return integers(exact_sums(column, group, size))
+    sums = np.zeros(size, dtype=object)
+    np.add.at(sums, group, column)
+    return sums
 
 
 def product_sums(weights: Int64, factors: Int64, group: Int64, size: int) -> list[int]:

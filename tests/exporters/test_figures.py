@@ -39,7 +39,7 @@ def evaluated(stand: Stand, settings: ExporterSettings = ALL, now_ms: int = NOW_
     metrics = KpiMetrics(stand.meaning, settings, stand.snapshot)
     families, failed = metrics.slow_families(metrics.slow_due(now_ms), now_ms)
     assert not failed
-    metrics.keep(families)
+    metrics.keep(families, failed)
     return metrics.evaluate(now_ms)
 
 
@@ -248,7 +248,7 @@ def test_one_kpi_that_fails_leaves_out_its_own_families_and_one_line(
     monkeypatch.setattr(Evaluator, "figures", failing_too)
     metrics = KpiMetrics(stand.meaning, ALL, stand.snapshot)
     families, failed = metrics.slow_families(metrics.slow_due(NOW_MS), NOW_MS)
-    metrics.keep(families)
+    metrics.keep(families, failed)
     with captured() as lines:
         metrics.evaluate(NOW_MS)
         left = metrics.evaluate(NOW_MS)
