@@ -37,6 +37,9 @@ DEAL_DIMENSIONS = (
 )
 """What every KPI about opportunities can be split by; those of open ones also by `stage`."""
 
+TARGET_DIMENSIONS = ("rep", "team", "manager")
+"""What every KPI with a target can be split by."""
+
 OPEN_DEAL_DIMENSIONS = (*DEAL_DIMENSIONS, "stage")
 
 

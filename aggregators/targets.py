@@ -151,7 +151,8 @@ class Targets:
 
     A group's target is its own statement, else the sum of its members': of the company its teams, of a
     team its reps, each for the days he is in it. A rep on a day without a team is a member of the
-    company alone.
+    company alone. A manager's target is the sum of his direct reports', each for the days he is one:
+    what is stated for a team or the company is for nobody's reports.
     """
 
     def __init__(self, ask: Ask) -> None:
@@ -172,7 +173,7 @@ class Targets:
         return known[asked]
 
     def _pieces_of(self, window: Span, measures: Sequence[Measure]) -> Iterator[Piece]:
-        if "rep" in self._ask.question.by:
+        if {"rep", "manager"} & set(self._ask.question.by):
             for rep in self._names("rep"):
                 yield from self._of_rep(rep, window, measures)
             return
@@ -212,10 +213,10 @@ class Targets:
         return lambda day: not spells or any(day in spell for spell in spells)
 
     def _of_rep(self, rep: str, window: Span, measures: Sequence[Measure]) -> Iterator[Piece]:
-        """A rep's target, apart for the days in each team where that matters."""
+        """A rep's target, apart for the days in each team, and under each manager where that is asked for."""
         for measure, share in self._own("rep", rep, window, measures):
             days = [share.span.start + number * DAY for number in range(share.span.days)]
-            for _, run in groupby(days, key=lambda day: self._team(rep, day)):
+            for _, run in groupby(days, key=lambda day: (self._team(rep, day), self._ask.by(rep, day))):
                 first, *others = run
                 span = Span(first, others[-1] if others else first)
                 yield from self._pieces([(measure, Share(share.target, span))], self._ask.by(rep, first))

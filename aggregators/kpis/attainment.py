@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text, Unit, quotient
+from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Figure, Kpi, Reading, Sums, Text, Unit, quotient
 from aggregators.kpis import target, won
 from aggregators.kpis.target import part_of
 
@@ -53,7 +53,7 @@ ATTAINMENT = Kpi(
         "there is no target.",
         "期間內贏單金額 / 期間業績目標;按贏單數:贏單數 / 目標贏單數。沒有目標則不計。",
     ),
-    dimensions=("rep", "team"),
+    dimensions=TARGET_DIMENSIONS,
     readings=(
         Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money")),
         Reading(

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import Contribution, Kpi, Reading, Text, quotient
+from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Kpi, Reading, Text, quotient
 from aggregators.kpis import target, won
 from aggregators.kpis.weighted_forecast import expected
 from aggregators.question import Number
@@ -38,7 +38,7 @@ COVERAGE = Kpi(
         "where the target is reached, or there is none.",
         "預計於期間內結案的未結商機金額 /(業績目標 − 期間內贏單金額)。目標已達成或沒有目標則不計。",
     ),
-    dimensions=("rep", "team"),
+    dimensions=TARGET_DIMENSIONS,
     readings=(
         Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money"), value=over_gap),
     ),

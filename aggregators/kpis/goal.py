@@ -1,7 +1,7 @@
 """Goal: what a reading of any KPI should come to, beside what it comes to."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -9,7 +9,7 @@ from fractions import Fraction
 from aggregators.answer import answer, unit_name, windows
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import Contribution, Kpi, Reading, Text
+from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Kpi, Reading, Text
 from aggregators.kpis import registry
 from aggregators.money import minor_units
 from aggregators.question import Number, Row, Window
@@ -22,7 +22,8 @@ Labels = tuple[tuple[str, str], ...]
 def rows(ask: Ask) -> Iterator[Row]:
     """Three rows for each goal of a window: the goal, the figure, and the figure less the goal.
 
-    Company-wide the company's goals, by team the teams', by rep the reps'; goals are never added up. A
+    Company-wide the company's goals, by team the teams', by rep the reps', by manager those stated for
+    people who manage somebody, against the figure of their direct reports; goals are never added up. A
     goal for a KPI or reading that there is not has no rows.
     """
     for window, span in windows(ask, GOAL, GOAL.readings[0]):
@@ -46,16 +47,27 @@ class Wanted:
 def wanted_in(ask: Ask, span: Span) -> Iterator[Wanted]:
     """The goals of a window without the figures beside them, by KPI, reading and holder."""
     by = ask.question.by
-    scope = "rep" if "rep" in by else "team" if by else "company"
+    scope = "rep" if {"rep", "manager"} & set(by) else "team" if by else "company"
+    holds = _holders(ask, span)
     stated: dict[tuple[str, str, str], list[Goal]] = defaultdict(list)
     for goal in read_goals(ask.company, ask.people):
-        if goal.target.scope == scope and _is_known(goal):
+        if goal.target.scope == scope and _is_known(goal) and holds(goal.target.name):
             stated[goal.kpi, goal.reading, goal.target.name].append(goal)
     for (kpi, name, holder), goals in sorted(stated.items()):
         reading = registry()[kpi].reading(name)
         wanted = _wanted(ask, reading, goals, span)
         if wanted is not None:
             yield Wanted(kpi, reading, _labels(ask, holder, span), wanted)
+
+
+def _holders(ask: Ask, span: Span) -> Callable[[str], bool]:
+    """Whose goals are asked for: by manager only those of people who manage somebody at the window's end."""
+    by = ask.question.by
+    if "rep" in by or "manager" not in by:
+        return lambda _: True
+    on = min(span.end, ask.as_of_on)
+    managers = {ask.people.manager(employee, on) for employee in ask.people.employees}
+    return lambda holder: by == ("manager",) and holder in managers
 
 
 def _rows(
@@ -149,12 +161,13 @@ GOAL = Kpi(
         "For each goal that was set for a reading of a KPI: the goal, the figure, and the figure less the goal "
         "(by.part). A count or an amount takes the goal of exactly its window, else finer ones that cover it, "
         "else the coarser one pro rata by days; a ratio, a mean or a level the goal of the shortest period "
-        "around it. Goals are never added up: company, teams and reps have their own.",
+        "around it. Goals are never added up: company, teams and people have their own. By manager, a person's "
+        "goal stands beside the figure of his direct reports.",
         "針對某 KPI 讀法所訂的每個目標值:目標值、實際值,以及實際值 − 目標值(by.part)。"
         "筆數與金額取恰為該期間者,無則以涵蓋該期間的較短期合計,再無則以較長期按日數比例計;"
-        "比率、平均與時點值取包含該期間的最短期間者。目標值不相加:公司、團隊與業務人員各有其目標值。",
+        "比率、平均與時點值取包含該期間的最短期間者。目標值不相加:公司、團隊與人員各有其目標值。按主管分列時,個人目標值對照其直屬成員的實際值。",
     ),
-    dimensions=("rep", "team"),
+    dimensions=TARGET_DIMENSIONS,
     readings=(Reading("any", Text("any reading", "任一讀法"), "count", _no_records),),
     rows=rows,
 )

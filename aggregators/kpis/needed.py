@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text
+from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Figure, Kpi, Reading, Sums, Text
 from aggregators.kpis import target, win_rate
 from aggregators.kpis.target import part_of
 
@@ -36,7 +36,7 @@ NEEDED = Kpi(
         "期間目標贏單數 / 近 12 個月贏率:贏率為 7 件贏 4 件時,贏 4 件需要 7 筆商機。"
         "僅訂有金額者,贏單數 = 金額 / 近 12 個月平均成交金額。",
     ),
-    dimensions=("rep", "team"),
+    dimensions=TARGET_DIMENSIONS,
     readings=(
         Reading(
             "count",

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import Contribution, Kpi, Reading, Text
+from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Kpi, Reading, Text
 from aggregators.kpis.attainment import PART_UNITS, amount_of, wins_of, wins_over_target
 
 WHOLE = Fraction(1)
@@ -38,7 +38,7 @@ PACE = Kpi(
         "1 is on pace. By wins: deals won / target wins pro rata.",
         "期間內贏單金額 /(期間業績目標 × 該時點已經過的期間比例);1 表示符合進度。按贏單數:贏單數 / 按比例的目標贏單數。",
     ),
-    dimensions=("rep", "team"),
+    dimensions=TARGET_DIMENSIONS,
     readings=(
         Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money")),
         Reading(

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import Contribution, Figure, Kpi, Reading, Sums, Text, Unit
+from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Figure, Kpi, Reading, Sums, Text, Unit
 from aggregators.kpis import deal_size
 from aggregators.opportunity import NO_RATE
 from aggregators.question import Number
@@ -114,12 +114,12 @@ TARGET = Kpi(
     definition=Text(
         "What should be won in the window: the target of exactly its period, else the finer ones if they "
         "cover it, else the coarser one pro rata by days. A group's is its own statement, else the sum of its "
-        "members'; a rep's follows his team by days. Wins: as stated, else amount / deal size of the trailing "
+        "members'; a rep's follows his team by days, a manager's is the sum of his direct reports'. Wins: as stated, else amount / deal size of the trailing "
         "12 months.",
         "期間內應贏得的業績:取恰為該期間的目標,無則以涵蓋該期間的較短期目標合計,再無則以較長期目標按日數比例計。"
-        "群組取其自身目標,無則為成員合計;業務人員的目標按日隨其團隊。贏單數:依所訂,無則為金額 / 近 12 個月平均成交金額。",
+        "群組取其自身目標,無則為成員合計;業務人員的目標按日隨其團隊,主管的目標為其直屬成員合計。贏單數:依所訂,無則為金額 / 近 12 個月平均成交金額。",
     ),
-    dimensions=("rep", "team"),
+    dimensions=TARGET_DIMENSIONS,
     readings=(
         Reading("amount", Text("amount", "金額"), "money", amount, compose=_amount, part_units=PART_UNITS),
         Reading("wins", Text("wins", "贏單數"), "count", wins, compose=_wins, part_units=PART_UNITS),

@@ -78,7 +78,8 @@ def _sums(row: Row) -> list[Number]:
 DEAL = ("rep", "team", "manager", "type", "pipeline", "currency", "segment", "region", "lead_source")
 CONTRACT = ("team", "rep", "kind", "segment", "region")
 CUSTOMER = ("team", "segment", "region")
-PLAN = ("rep", "team")
+PERSON = ("rep", "team")
+PLAN = ("rep", "team", "manager")
 PAGE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "acv": (
         ("booked_per_contract", "booked_per_customer", "active_per_contract", "active_per_customer"),
@@ -87,9 +88,9 @@ PAGE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     ),
     "clv": (("historic", "signed", "projected"), CONTRACT, "fiscal_quarter"),
     "rep_retention": (("trailing", "tenured", "tenure"), ("team", "leave_kind"), "trailing_12m"),
-    "ramp_up": (("first_contact", "first_opportunity", "first_win"), PLAN, "fiscal_quarter"),
-    "ramping_reps": (("count", "age"), PLAN, "fiscal_quarter"),
-    "referrals": (("from_customers", "from_others", "won"), PLAN, "fiscal_quarter"),
+    "ramp_up": (("first_contact", "first_opportunity", "first_win"), PERSON, "fiscal_quarter"),
+    "ramping_reps": (("count", "age"), PERSON, "fiscal_quarter"),
+    "referrals": (("from_customers", "from_others", "won"), PERSON, "fiscal_quarter"),
     "customer_retention": (("logo", "grr", "nrr"), CUSTOMER, "trailing_12m"),
     "churn": (("logo", "revenue"), CUSTOMER, "trailing_12m"),
     "customers": (("active", "new", "churned", "in_grace"), CUSTOMER, "fiscal_quarter"),

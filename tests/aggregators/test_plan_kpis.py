@@ -256,3 +256,64 @@ def test_a_yearly_goal_is_shared_out_for_a_count_and_holds_as_it_is_for_a_rate()
         ("sales_cycle", "figure"): None,
         ("sales_cycle", "difference"): None,
     }
+
+
+# By manager
+
+
+def test_a_managers_target_is_the_sum_of_his_direct_reports_by_days() -> None:
+    company = company_of(
+        rep("r1", team="North", manager_id="ann"),
+        rep("r2", team="North", manager_id="ann"),
+        employee("r2", "2026-02-01", effective_on="2026-02-01", manager_id="bob"),
+        rep("r3", team="South"),
+        rep("ann", team="North", manager_id="cid"),
+        target("rep:r1/2026-Q1", amount="900"),
+        target("rep:r2/2026-Q1", amount="900"),
+        target("rep:r3/2026-Q1", amount="90"),
+        target("rep:ann/2026-Q1", amount="9"),
+        target("team:North/2026-Q1", amount="5000"),
+        target("company/2026-Q1", amount="7000"),
+        *won("o1", "2026-01-20", "450", owner="r2"),
+        *won("o2", "2026-03-20", "118", owner="r2"),
+    )
+
+    # r2 has 31 of the quarter's 90 days under Ann, 59 under Bob; Ann's own target is Cid's.
+    assert amounts(company, "manager") == {
+        "ann": 900_00 + 310_00,
+        "bob": 590_00,
+        "cid": 9_00,
+        "unassigned": 90_00,
+    }
+    attained = {r.by[0][1]: r.value for r in rows(company, "attainment", by="manager", **QUARTER)[:4]}
+    assert attained == {"ann": Fraction(450, 1210), "bob": Fraction(1, 5), "cid": 0, "unassigned": 0}
+    by_both = rows(company, "target", by="rep,manager", **QUARTER)
+    assert {r.by: r.value for r in by_both if r.reading == "amount"} == {
+        (("rep", "ann"), ("manager", "cid")): 9_00,
+        (("rep", "r1"), ("manager", "ann")): 900_00,
+        (("rep", "r2"), ("manager", "ann")): 310_00,
+        (("rep", "r2"), ("manager", "bob")): 590_00,
+        (("rep", "r3"), ("manager", "unassigned")): 90_00,
+    }
+
+
+def test_a_managers_goal_stands_beside_the_figure_of_his_direct_reports() -> None:
+    company = company_of(
+        rep("r1", manager_id="ann"),
+        rep("ann"),
+        target("rep:ann/2026-Q1/won/amount", value="100.00"),
+        target("rep:r1/2026-Q1/won/amount", value="1.00"),
+        *won("o1", "2026-01-20", "40", owner="r1"),
+        *won("o2", "2026-01-20", "3", owner="ann"),
+    )
+
+    def parts(by: str) -> list[tuple[str, str, Any]]:
+        return [(r.by[0][1], r.by[-1][1], r.value) for r in rows(company, "goal", by=by, **QUARTER)]
+
+    assert parts("manager") == [
+        ("ann", "goal", 100_00),
+        ("ann", "figure", 40_00),
+        ("ann", "difference", -60_00),
+    ]
+    assert ("ann", "figure", 3_00) in parts("rep")
+    assert parts("team,manager") == []

@@ -14,7 +14,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "bench-results"
 PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "core": core.run,
     "end_to_end": end_to_end.run,
-    "all_kinds": lambda: end_to_end.run(every_kind=True, stock_share=0),
+    "all_kinds": end_to_end.run_all_kinds,
     "latency": latency.run,
     "gateway": gateway.run,
     "refresh": refresh.run,
