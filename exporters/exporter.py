@@ -33,7 +33,6 @@ from exporters.family import Family
 from exporters.figures import Series
 from exporters.freezing import Freezing
 from exporters.metrics import EngineMetrics, KpiMetrics
-from exporters.names import KPI_FAMILIES
 from exporters.noted import Noted
 from exporters.reported import ReportedFigures
 from exporters.settings import AlertSettings, ExporterSettings
@@ -278,7 +277,7 @@ class Exporter:
     def _kept_families(self) -> list[tuple[Family, Samples]]:
         """The KPI families; those by rep are left out whole where there are too many series."""
         limit = self._config.exporter.series_limit
-        found = [(KPI_FAMILIES[name], series) for name, series in self._families.items()]
+        found = [(self._kpis.families[name], series) for name, series in self._families.items()]
         by_rep = sum(len(series) for family, series in found if family.tier == "rep")
         total = sum(len(series) for _, series in found)
         if total <= limit:

@@ -5,7 +5,7 @@ worked out in `exporters.extras`. Families are built fresh each time: a series t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Final
@@ -19,9 +19,9 @@ from aggregators.question import Number, Question, Row
 from aggregators.tables.answer import is_fast
 from events.currencies import EXPONENTS
 from exporters.evaluate import Evaluator
-from exporters.family import Answer, Cells, Family
+from exporters.family import Answer, Cells, Family, Tier
 from exporters.labels import ASKED_AS, NOW
-from exporters.names import KPI_FAMILIES
+from exporters.plugged import shown_families
 from exporters.settings import ExporterSettings
 
 Series = dict[tuple[str, ...], float]
@@ -29,8 +29,13 @@ Series = dict[tuple[str, ...], float]
 
 SPLIT_LABELS: Final = {"stage_name": "stage", "contract_type": "kind"}
 """Labels that are dimensions of an answer, under another name."""
-PARTITION_LABELS: Final = ("change", "band")
-"""Labels that a KPI is always split by."""
+_SCOPES: Final[Mapping[Tier, tuple[str, ...]]] = {
+    "rep": ("rep", "team"),
+    "team": ("team",),
+    "company": (),
+    "engine": (),
+}
+"""What the series of a tier are split by."""
 _ONE_PART: Final = {
     "dealpulse_waterfall_start_amount": {"change": "start"},
     "dealpulse_waterfall_end_amount": {"change": "end"},
@@ -56,7 +61,8 @@ class Figures:
         self._cells: dict[str, Cells] = {}
         self._shown: dict[tuple[str, int], dict[tuple[str, ...], _Shown]] = {}
         self._families: dict[str, list[Family]] = defaultdict(list)
-        for family in KPI_FAMILIES.values():
+        self.shown_families = shown_families()
+        for family in self.shown_families.values():
             if (
                 family.answers
                 and not family.name.startswith("dealpulse_reported_")
@@ -77,7 +83,7 @@ class Figures:
         self, kpi: str, asked: "Asked", teams: Sequence[str], reps: Sequence[tuple[str, ...]]
     ) -> dict[str, Series]:
         """The families that the answers of one KPI fill. Teams and reps without a record have their zeros."""
-        holders = {"team": [(team,) for team in teams], "rep": reps}
+        holders = {"team": [(team,) for team in teams], "rep": reps, "company": [()]}
         return {
             family.name: dict(self._series(family, asked, holders[family.tier]))
             for family in self._families.get(kpi, ())
@@ -103,7 +109,7 @@ class Figures:
     def _series(
         self, family: Family, asked: "Asked", holders: Sequence[tuple[str, ...]]
     ) -> Iterator[tuple[tuple[str, ...], float]]:
-        scope = ("rep", "team") if family.tier == "rep" else ("team",)
+        scope = _SCOPES[family.tier]
         for number, cell in enumerate(self._cells[family.name]):
             answer = family.answer(cell)
             if answer is None or not set(scope) <= set(find_kpi(answer.kpi).dimensions):
@@ -111,7 +117,8 @@ class Figures:
             free = tuple(label for label in family.labels if label in SPLIT_LABELS and label not in cell)
             narrowed = tuple(label for label in ("contract_type",) if label in cell)
             by = (*scope, *(SPLIT_LABELS[label] for label in (*free, *narrowed)))
-            parts = {label: cell[label] for label in PARTITION_LABELS if label in cell}
+            partition = find_kpi(answer.kpi).partition
+            parts = {partition.name: cell[partition.name]} if partition and partition.name in cell else {}
             parts |= _ONE_PART.get(family.name, {})
             only = (*(cell[label] for label in narrowed), *parts.values())
             # A row's labels are those of `by`, then its part; a series' are in the family's order.

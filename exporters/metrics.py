@@ -22,7 +22,7 @@ from exporters.family import Family
 from exporters.figures import Asked, Figures, Series
 from exporters.kept import Kept
 from exporters.labels import VISIBILITY_BUCKETS
-from exporters.names import FAMILIES, KPI_FAMILIES
+from exporters.names import FAMILIES
 from exporters.settings import AlertSettings, ExporterSettings
 from exporters.snapshot import Snapshot
 from exporters.tabled import Tabled
@@ -45,6 +45,7 @@ class KpiMetrics:
         self._settings = settings
         self._evaluator = Evaluator(snapshot)
         self._figures, self._extras = Figures(meaning, settings), Extras(meaning)
+        self.families = self._figures.shown_families
         self._counted = Counted(meaning, settings.extra_windows)
         self._tabled = Tabled(meaning, settings.extra_windows)
         self._calendar = Calendar(meaning.company)
@@ -150,7 +151,7 @@ class KpiMetrics:
                 self._fails(name, error)
             else:
                 self._failing.discard(name)
-        return {name: found[name] for name in KPI_FAMILIES if name in found}
+        return {name: found[name] for name in self.families if name in found}
 
     def _fails(self, name: str, error: Exception) -> None:
         if name not in self._failing:

@@ -23,14 +23,7 @@ def registry() -> Mapping[str, Kpi]:
 
     Raises ConfigurationError if a plug-in names something that is no Kpi, or a name that is taken.
     """
-    ours = [
-        value
-        for module in iter_modules(__path__)
-        for value in vars(import_module(f"{__name__}.{module.name}")).values()
-        if isinstance(value, Kpi)
-    ]
-    ours.sort(key=lambda kpi: (kpi.number or 99, kpi.name))
-    found = {kpi.name: kpi for kpi in ours}
+    found = dict(_ours())
     for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         kpi = entry_point.load()
         if not isinstance(kpi, Kpi):
@@ -43,6 +36,23 @@ def registry() -> Mapping[str, Kpi]:
                 f"the KPI {kpi.name!r} of the plug-in {entry_point.value} exists already: rename it"
             )
     return found
+
+
+def plug_ins() -> list[Kpi]:
+    """The KPIs of plug-ins, by the names of their entry points. Raises ConfigurationError as `registry`."""
+    return [kpi for name, kpi in registry().items() if name not in _ours()]
+
+
+@cache
+def _ours() -> Mapping[str, Kpi]:
+    ours = [
+        value
+        for module in iter_modules(__path__)
+        for value in vars(import_module(f"{__name__}.{module.name}")).values()
+        if isinstance(value, Kpi)
+    ]
+    ours.sort(key=lambda kpi: (kpi.number or 99, kpi.name))
+    return {kpi.name: kpi for kpi in ours}
 
 
 def find_kpi(name: str) -> Kpi:
