@@ -4,6 +4,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,16 +13,23 @@ from aggregators.ask import Ask
 from aggregators.company import Company, Entity
 from aggregators.meaning import Meaning
 from aggregators.question import Question
+from aggregators.tables.answer import answer as fast_answer
+from aggregators.tables.deals import DealTable
 from events.event import Event
+from tests.aggregators import dense
 from tests.aggregators.everything import companies, meanings
 from tests.aggregators.histories import INSTANTS
+from tests.aggregators.test_customer_kpis import contract
+from tests.aggregators.told import end_of, meaning
 from tests.compared import compared
 
 FIRST = date(2025, 1, 1)
 ALL_DAYS = [FIRST + timedelta(number) for number in range(3 * 365)]
 """Wider than anything that is told, by more than every grace."""
 DAY = timedelta(1)
-WINDOWS = st.sampled_from(["month", "fiscal_quarter", "trailing_90d", "trailing_12m"])
+WINDOWS = st.sampled_from(["day", "month", "fiscal_quarter", "trailing_29d", "trailing_90d", "trailing_12m"])
+ASKED = st.one_of(st.tuples(meanings(), companies(), INSTANTS), dense.asked(), dense.asked())
+"""A configuration, what happened, and as of when."""
 
 
 def start_of(ask: Ask, contract: Entity) -> date:
@@ -35,16 +43,16 @@ def days_in_force(ask: Ask) -> dict[str, set[date]]:
     """Customer -> the days on which at least one contract is in force (F3), a replaced one no longer."""
     contracts = [one for one in ask.company.living("contract") if not one.newest("trial")]
     found: dict[str, set[date]] = defaultdict(set)
-    for contract in contracts:
-        start, cancelled = start_of(ask, contract), contract.newest("cancelled_on")
-        ramp = contract.newest("ramp") or ()
-        end = contract.newest("end_date") or max((step[1] for step in ramp), default=None)
+    for one in contracts:
+        start, cancelled = start_of(ask, one), one.newest("cancelled_on")
+        ramp = one.newest("ramp") or ()
+        end = one.newest("end_date") or max((step[1] for step in ramp), default=None)
         replaced = [
             start_of(ask, other)
             for other in contracts
-            if other is not contract and other.newest("supersedes") == contract.id
+            if other is not one and other.newest("supersedes") == one.id
         ]
-        key = ask.accounts.customer(contract.newest("account_id")) or f"contract/{contract.id}"
+        key = ask.accounts.customer(one.newest("account_id")) or f"contract/{one.id}"
         for day in ALL_DAYS:
             if (
                 start <= day
@@ -65,12 +73,13 @@ def is_active(in_force: set[date], day: date, grace: int) -> bool:
     return before is not None and after is not None and (after - before).days <= grace
 
 
-@given(meanings(), companies(), INSTANTS, WINDOWS)
+@given(ASKED, WINDOWS)
 def test_customers_counted_day_by_day_are_those_of_the_answers(
-    meaning: Meaning, events: list[Event], as_of: int, window: str
+    asked: tuple[Meaning, list[Event], int], window: str
 ) -> None:
-    meaning = meaning.model_copy(
-        update={"kpis": meaning.kpis.model_copy(update={"customer_basis": "contracts"})}
+    chosen, events, as_of = asked
+    meaning = chosen.model_copy(
+        update={"kpis": chosen.kpis.model_copy(update={"customer_basis": "contracts"})}
     )
     company = Company.from_events(meaning, events)
     ask = Ask(company, Question("customers", as_of))
@@ -99,6 +108,32 @@ def test_customers_counted_day_by_day_are_those_of_the_answers(
     compared("companies: customers counted day by day", 8)
 
 
+@pytest.mark.parametrize("grace", [0, 1, 30])
+@pytest.mark.parametrize("gap", [1, 2, 29, 30, 31, 32])
+def test_a_gap_is_healed_up_to_the_grace_and_no_further_on_both_roads(gap: int, grace: int) -> None:
+    end = date(2026, 3, 31)
+    events = [
+        contract("c1", "2026-03-01", str(end), "10", account_id="a"),
+        contract("c2", str(end + timedelta(gap)), "2026-06-30", "10", account_id="a"),
+        contract("c3", "2026-03-01", str(end), "10", account_id="b"),
+    ]
+    chosen = meaning(kpis={"renewal_grace_days": grace})
+    company = Company.from_events(chosen, events)
+    held = days_in_force(Ask(company, Question("customers", end_of("2026-06-30"))))
+
+    for number in range(-1, 40):
+        day = end + timedelta(number)
+        active = sum(is_active(days, day, grace) for days in held.values())
+        ended = sum(
+            not is_active(days, day, grace) and any(0 < (day - one).days <= grace for one in days)
+            for days in held.values()
+        )
+        question = Question("customers", end_of(str(day)), "day")
+        for rows in (answer(company, question), fast_answer(DealTable(), company, question)):
+            found = {row.reading: row.value for row in rows}
+            assert (found["active"], found["in_grace"]) == (active, ended), day
+
+
 def days_in_role(ask: Ask, employee: Any) -> set[date]:
     """The days in a sales role; the gap before a rehire within the grace is none."""
     here = {day for day in ALL_DAYS if any(day in spell for spell in employee.spells)}
@@ -113,10 +148,11 @@ def days_in_role(ask: Ask, employee: Any) -> set[date]:
     return selling
 
 
-@given(meanings(), companies(), INSTANTS, WINDOWS)
+@given(ASKED, WINDOWS)
 def test_reps_counted_day_by_day_are_those_of_the_answers(
-    meaning: Meaning, events: list[Event], as_of: int, window: str
+    asked: tuple[Meaning, list[Event], int], window: str
 ) -> None:
+    meaning, events, as_of = asked
     company = Company.from_events(meaning, events)
     ask = Ask(company, Question("rep_retention", as_of))
     span = company.calendar.windows(window, ask.as_of_on)[0][1]
