@@ -7,13 +7,17 @@ changes = what revenue retention divides, reps there at the start less those who
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from fractions import Fraction
 from typing import Final
 
 from aggregators.ask import Ask
 from aggregators.calendar import Calendar, Span
-from aggregators.kpis import customer_retention, goal, ramp_up, rep_retention
+from aggregators.kpis import goal, ramp_up, rep_retention
 from aggregators.meaning import Meaning
 from aggregators.question import Question
+from aggregators.tables.answer import sums_of
+from aggregators.tables.customers import revenue_changes
+from aggregators.tables.fast import FastAsk
 from events.currencies import EXPONENTS
 from exporters.family import Answer
 from exporters.figures import Asked, Series, spans
@@ -103,12 +107,11 @@ class Counted:
         changes = _zeros(
             (team, name, window) for team in teams for name in REVENUE_CHANGES for window in spans
         )
+        fast = FastAsk(asked.evaluator.snapshot.deals, ask.company, ask.question)
         for window, span in spans.items():
-            for one in customer_retention.at_the_start(ask, span):
-                start, end, _ = customer_retention.revenue(ask, one)
-                moved = end - start
-                name = "churn" if not one.stayed else "expansion" if moved > 0 else "contraction"
-                changes[*one.by, name, window] += float(moved / self._minor)
+            for name, moved in revenue_changes(fast, span).items():
+                for labels, sums in sums_of([moved]).items():
+                    changes[*labels, name, window] += float(Fraction(sums.numerator) / self._minor)
         found = {(*key, self._currency): value for key, value in changes.items()}
         return {"dealpulse_recurring_change_amount": found}
 

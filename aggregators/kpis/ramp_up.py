@@ -90,7 +90,10 @@ def clocks(ask: Ask, window: Span, milestone: Milestone) -> Iterator[Clock]:
     What a rep did after an earlier spell had ended and before this one begins counts as before its
     first day; what he did after this one ended does not count.
     """
-    passed = milestone(ask)
+    # Every window and split of a refresh asks for the same days.
+    tabled = ask.company.tabled
+    key = milestone, ask.as_of_ms, tabled and tabled.version
+    passed = ask.company.derived(key, lambda: milestone(ask))
     ended: dict[str, date] = {}
     for employee, spell in hires(ask):
         after = ended.get(employee.id, date.min)

@@ -138,6 +138,14 @@ def _add_counted(fast: FastAsk, counted: Counted, found: dict[Labels, Parts]) ->
     _add(found, group, labels, counted.part, numbers, counts)
 
 
+def sums_of(pieces: Sequence[Weighed]) -> dict[Labels, Sums]:
+    """The sums of each group that has a row."""
+    found: dict[Labels, Parts] = {}
+    for piece in pieces:
+        _add_weighed(piece, found)
+    return {labels: parts[""] for labels, parts in found.items()}
+
+
 def _add_weighed(weighed: Weighed, found: dict[Labels, Parts]) -> None:
     group, size = weighed.group, len(weighed.labels)
     if not len(group):

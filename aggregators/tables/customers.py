@@ -139,20 +139,38 @@ def _logo(*, stayed: bool) -> Count:
 churn_logo = _logo(stayed=False)
 
 
+def _kept_revenue(book: Book, customers: Int64, start_day: int, end_day: int) -> tuple[Any, Any, int]:
+    """(what each customer brought in a year at the start, and at the end, over what these are)."""
+    (start, scale), (end, end_scale) = (_revenue(book, day, end_day) for day in (start_day, end_day))
+    if scale != end_scale:  # one of the two has contracts in other currencies
+        start, end = start.astype(object) * end_scale, end.astype(object) * scale
+        scale *= end_scale
+    return start[customers], end[customers], scale
+
+
+def revenue_changes(fast: FastAsk, span: Span) -> dict[str, Weighed]:
+    """What became of the revenue of the customers at a window's start: expansion, contraction and churn, signed."""
+    started = _started(fast, span)
+    if started is None:
+        return {}
+    book, customers, start_day, end_day = started
+    start, end, scale = _kept_revenue(book, customers, start_day, end_day)
+    stayed, moved = book.customers.active(end_day)[customers], end - start
+    group, labels = book.of_customers(customers, start_day)
+    more = (moved > 0).astype(bool)
+    parts = {"expansion": stayed & more, "contraction": stayed & ~more, "churn": ~stayed}
+    return {
+        name: Weighed(group[here], labels, moved[here], scales=(scale, 1)) for name, here in parts.items()
+    }
+
+
 def _by_revenue(which: str) -> Count:
     def count(fast: FastAsk, span: Span) -> list[Piece]:
         started = _started(fast, span)
         if started is None:
             return []
         book, customers, start_day, end_day = started
-        (start, scale), (end, end_scale) = (_revenue(book, day, end_day) for day in (start_day, end_day))
-        if scale != end_scale:  # one of the two has contracts in other currencies
-            start, end, scale = (
-                start.astype(object) * end_scale,
-                end.astype(object) * scale,
-                scale * end_scale,
-            )
-        start, end = start[customers], end[customers]
+        start, end, scale = _kept_revenue(book, customers, start_day, end_day)
         kept = np.minimum(start, end)
         over = {"grr": kept, "nrr": end, "churn": start - kept}[which]
         group, labels = book.of_customers(customers, start_day)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from aggregators.company import Company
 from aggregators.meaning import Meaning
 from aggregators.people import People
 from aggregators.question import Question, Row, Window
+from aggregators.tables.deals import DealTable
 from events.instants import time_ns
 from events.reader import read
 from events.simulator import SAULS_DOLLS, Simulation
@@ -28,6 +30,7 @@ class ExactEvaluator:
     def __init__(self, company: Company) -> None:
         self.company = company
         self.people = People(company)
+        self.snapshot = SimpleNamespace(deals=DealTable())
 
     def answer(self, question: Question) -> list[Row]:
         return answer(self.company, question)
