@@ -22,6 +22,8 @@ class Cut:
         alive = table.heads["dead_at"][deals] == NEVER
         self.rows, self.deals = rows[alive], deals[alive]
         self._columns: dict[str, Any] = {}
+        self.kept: dict[object, Any] = {}
+        """What the readings of one refresh share: which rows lie in a window, say."""
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -102,8 +102,12 @@ class FastAsk:
 
     def inside(self, column: str, span: Span) -> Any:
         """Whether the days of a column lie in a span."""
-        days = self.cut[column]
-        return (days >= day_number(span.start)) & (days <= day_number(span.end)) & (days != NO_DATE)
+        kept = self.cut.kept.get((column, span))
+        if kept is None:
+            days = self.cut[column]
+            kept = (days >= day_number(span.start)) & (days <= day_number(span.end)) & (days != NO_DATE)
+            self.cut.kept[column, span] = kept
+        return kept
 
     def rate_of(self, counted: Counted) -> tuple[Int64, list[Fraction], Any]:
         """(which rate each row has, the rates as factors between minor units, whether there is one)."""

@@ -264,7 +264,16 @@ def velocity_amount(fast: FastAsk, span: Span) -> list[Piece]:
 
 
 def _one(count: One) -> Count:
-    return lambda fast, span: [count(fast, span)]
+    """A reading of one piece, which is the same for every split: teams and reps share it."""
+
+    def counted(fast: FastAsk, span: Span) -> list[Piece]:
+        key = count, span, fast.ask.rates
+        kept = fast.cut.kept.get(key)
+        if kept is None:
+            kept = fast.cut.kept[key] = count(fast, span)
+        return [kept]
+
+    return counted
 
 
 _ONES: Mapping[tuple[str, str], One] = {
