@@ -11,7 +11,7 @@ from aggregators.explain_page import explained
 from aggregators.question import Question
 from tests.aggregators.test_customer_kpis import contract
 from tests.aggregators.test_rep_kpis import employee, rep
-from tests.aggregators.told import company_of, end_of, meaning, opp, rate, row, rows, value
+from tests.aggregators.told import company_of, end_of, meaning, opp, rate, row, rows, told, value
 
 QUARTER = "2026-01-01..2026-03-31"
 
@@ -270,3 +270,26 @@ def test_two_sources_that_tell_of_one_deal_with_the_same_event_id_are_two_events
 
     for events in ((one, two), (two, one, two, one)):
         assert value(company_of(*events), "won", "amount", "2026-01-31", window="month") == 10_00
+
+
+def test_what_an_account_owner_gets_is_decided_on_the_day_and_not_by_who_owns_it_now() -> None:
+    company = company_of(
+        rep("ann", team="North"),
+        rep("bob", team="South"),
+        told("account", "a1", "2025-01-01", owner_id="ann"),
+        told("account", "a1", "2026-02-10", owner_id="bob"),
+        contract("c1", "2025-06-01", "2026-05-31", "120", account_id="a1"),
+        contract("c2", "2026-03-01", "2027-02-28", "240", account_id="a1"),
+    )
+
+    def of(kpi: str, reading: str, by: str, as_of: str, window: str) -> dict[str, Any]:
+        found = rows(company, kpi, as_of, by=by, window=window)
+        return {r.by[0][1]: r.value for r in found if r.reading == reading}
+
+    assert of("acv", "booked_per_contract", "rep", "2026-06-30", "fiscal_year") == {"bob": 240_00}
+    assert of("acv", "booked_per_contract", "rep", "2026-06-30", "2025-01-01..2025-12-31") == {"ann": 120_00}
+    assert of("acv", "active_per_contract", "rep", "2026-04-30", "day") == {"ann": 120_00, "bob": 240_00}
+    assert of("acv", "active_per_customer", "rep", "2026-04-30", "day") == {"bob": 360_00}
+    assert of("customer_retention", "logo", "team", "2026-06-30", "2026-02-01..2026-06-30") == {"North": 1}
+    assert of("customers", "active", "team", "2026-01-31", "month") == {"North": 1}
+    assert of("customers", "active", "team", "2026-06-30", "2026-01-01..2026-01-31") == {"North": 1}
