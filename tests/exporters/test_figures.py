@@ -309,3 +309,57 @@ def test_several_pipelines_name_a_stage_with_its_pipeline() -> None:
     found = evaluated(stand)["dealpulse_open_opportunities"]
     assert found["Nord", "b/Prospecting"] == 1
     assert found["Nord", "a/Prospecting"] == 0
+
+
+def test_what_was_kept_of_earlier_refreshes_is_what_a_new_exporter_shows() -> None:
+    now_ms = instant("2026-05-20T12:00:00+08:00")
+    stand = dolls(Meaning(), now_ms, reps=6, quarters=4)
+    metrics = KpiMetrics(stand.meaning, ALL, stand.snapshot)
+    metrics.evaluate(now_ms)
+    deals = [name for name in stand.snapshot.deals.ids if name.startswith("opp")]
+    reps = sorted(Evaluator(stand.snapshot).people.employees)
+    told: list[list[tuple[str, bytes, bytes]]] = [
+        [record("opportunity", deals[0], "2026-05-20T12:00:01+08:00", stage="Closed Won", amount="77.70")],
+        [record("opportunity", deals[1], "2026-05-20T12:00:02+08:00", owner_id=reps[0])],
+        [
+            record(
+                "employee", reps[0], "2026-05-20T12:00:03+08:00", team="Elsewhere", effective_on="2026-01-01"
+            )
+        ],
+        [record("target", f"rep:{reps[0]}/2026-Q2", "2026-05-20T12:00:04+08:00", amount="5", currency="USD")],
+        [record("opportunity", deals[0], "2026-05-20T12:00:05+08:00", stage="Proposal")],
+        [],
+    ]
+    for number, changes in enumerate(told):
+        at_ms = now_ms + 1000 * (number + 2)
+        stand.take(changes, at_ms=at_ms)
+        kept, fresh = metrics.evaluate(at_ms), KpiMetrics(stand.meaning, ALL, stand.snapshot).evaluate(at_ms)
+        assert kept == fresh, changes
+    a_day_later = now_ms + 86_400_000
+    fresh = KpiMetrics(stand.meaning, ALL, stand.snapshot).evaluate(a_day_later)
+    assert metrics.evaluate(a_day_later) == fresh
+
+
+def test_what_is_worked_out_aside_is_left_alone_until_something_it_depends_on_changes() -> None:
+    stand = Stand(Meaning())
+    at = "2026-05-01T09:00:00+08:00"
+    fields = {"account_id": "a", "start_date": "2026-01-01", "recurring_amount": "10", "currency": "USD"}
+    stand.take([record("contract", "c1", at, **fields)], at_ms=NOW_MS)
+    metrics = KpiMetrics(stand.meaning, ALL, stand.snapshot)
+
+    def due(seconds: int) -> set[str]:
+        now_ms = NOW_MS + seconds * 1000
+        found = metrics.slow_due(now_ms)
+        families, failed = metrics.slow_families(found, now_ms)
+        metrics.keep(families, failed, found)
+        return set(found)
+
+    assert {"acv", "waterfall", "rep_retention"} <= due(0)
+    assert due(16) == set()
+    stand.take([record("opportunity", "o", at, stage="Prospecting")], at_ms=NOW_MS)
+    changed = due(18)
+    assert "waterfall" in changed
+    assert "acv" not in changed
+    stand.take([record("contract", "c2", at, **fields)], at_ms=NOW_MS)
+    assert due(20) == set(), "not before 15 s have passed"
+    assert {"acv", "waterfall"} <= due(34)
