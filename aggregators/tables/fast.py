@@ -149,7 +149,7 @@ class FastAsk:
         if counted.undated:
             return None
         codes, labels = self.split.kept(self.table, self.question.by, counted.owner, day)
-        return codes[counted.cut.rows[rows]], labels
+        return codes[counted.cut.rows[rows]].astype(np.int64), labels
 
     def _day(self, counted: Counted) -> str | int:
         """The column of the day that decides teams, or that day itself."""

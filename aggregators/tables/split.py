@@ -141,9 +141,14 @@ class _PerState:
 
     def __init__(self, table: DealTable, epoch: int, day: str | int) -> None:
         self.table, self.epoch, self.day = table, epoch, day
-        self.codes: Any = np.zeros(0, dtype=np.int64)
+        self._held, self._size = np.zeros(1024, dtype=np.int32), 0
         self.labels: list[tuple[str, ...]] = []
         self._known: dict[tuple[int, ...], int] = {}
+
+    @property
+    def codes(self) -> Any:
+        """The group of each state so far."""
+        return self._held[: self._size]
 
     def extend(self, columns: Sequence[Int64], texts: Sequence[str]) -> None:
         """Take in more states; a group is one combination of the columns."""
@@ -162,7 +167,13 @@ class _PerState:
                 code = self._known[combination] = len(self.labels)
                 self.labels.append(tuple(texts[each] for each in combination))
             codes.append(code)
-        self.codes = np.append(self.codes, np.array(codes, dtype=np.int64)[which])
+        until = self._size + len(which)
+        if until > len(self._held):
+            grown = np.zeros(max(until, 2 * len(self._held)), dtype=np.int32)
+            grown[: self._size] = self.codes
+            self._held = grown
+        self._held[self._size : until] = np.array(codes, dtype=np.int32)[which]
+        self._size = until
 
 
 def _grown(known: Int64, size: int) -> Int64:
