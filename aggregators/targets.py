@@ -138,7 +138,9 @@ class Piece:
     @property
     def value(self) -> Number | None:
         """What these days are worth."""
-        return None if self.worth is None else self.worth * self.share.part
+        if self.worth is None or self.share.span.days == self.share.target.span.days:
+            return self.worth  # the whole of it: an integer stays one
+        return self.worth * self.share.part
 
     @property
     def record(self) -> str:

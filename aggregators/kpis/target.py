@@ -52,8 +52,8 @@ def needs_deal_size(stated: Iterable[Contribution]) -> bool:
 
 def as_denominator(ask: Ask, window: Span, scale: Fraction) -> Iterator[Contribution]:
     """`scale` of the target amounts, as what something is divided by."""
-    for contribution in pieces(ask, window, AMOUNT, scale=scale):
-        yield replace(contribution, numerator=0, denominator=contribution.numerator, part="")
+    for one in pieces(ask, window, AMOUNT, scale=scale):
+        yield Contribution(one.record, one.by, 0, one.numerator, one.samples, one.on, one.note)
 
 
 def trailing(ask: Ask, window: Span) -> Span:
@@ -71,7 +71,7 @@ def pieces(
         yield Contribution(
             piece.record,
             piece.by,
-            (value or 0) * scale,
+            (value or 0) if scale == 1 else (value or 0) * scale,
             samples=int(priced),
             on=piece.share.span.start,
             note="" if priced else NO_RATE,
