@@ -1,12 +1,14 @@
 """The readings about opportunities on the fast road: which deals count, for whom, on which day, with what."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
 
 from aggregators.calendar import ALWAYS, Span
 from aggregators.deal_facts import UNKNOWN
+from aggregators.kpi import Contribution
 from aggregators.kpis import needed, pace, target, velocity
 from aggregators.kpis.attainment import WON
 from aggregators.rows import CATEGORIES
@@ -201,9 +203,25 @@ def _part(counted: Counted, name: str) -> Counted:
     return counted
 
 
+def _stated(
+    fast: FastAsk, span: Span, state: Callable[..., Iterable[Contribution]], *scale: Fraction
+) -> list[Contribution]:
+    """What targets state for a window, kept until one of them, people or rates change; a part of it is not."""
+    ask = fast.ask
+    if scale not in ((), (pace.WHOLE,)):
+        return list(state(ask, span, *scale))
+    kept: dict[object, list[Contribution]] = fast.company.derived(
+        ("stated", ask.as_of_on, ask.now_on), dict, "target", "employee", "fx_rate"
+    )
+    key = state, span, fast.question.by, ask.attribution
+    if key not in kept:
+        kept[key] = list(state(ask, span, *scale))
+    return kept[key]
+
+
 def target_amount(fast: FastAsk, span: Span) -> list[Piece]:
     """The targets themselves are few: they are those of the exact road."""
-    return [list(target.amount(fast.ask, span))]
+    return [_stated(fast, span, target.amount)]
 
 
 def target_wins(fast: FastAsk, span: Span) -> list[Piece]:
@@ -213,7 +231,7 @@ def target_wins(fast: FastAsk, span: Span) -> list[Piece]:
 
 def _target_wins(fast: FastAsk, span: Span, *, passed: bool) -> list[Piece]:
     scale = pace.passed(fast.ask, span) if passed else pace.WHOLE
-    stated = list(target.stated_wins(fast.ask, span, scale))
+    stated = _stated(fast, span, target.stated_wins, scale)
     if not target.needs_deal_size(stated):
         return [stated]
     return [stated, _part(deal_size(fast, target.trailing(fast.ask, span)), target.DEAL_SIZE)]
@@ -227,7 +245,7 @@ def _attainment(*, passed: bool, wins: bool) -> Count:
         won = won_amount(fast, span)
         won.sampled = False
         scale = pace.passed(fast.ask, span) if passed else pace.WHOLE
-        return [won, list(target.as_denominator(fast.ask, span, scale))]
+        return [won, _stated(fast, span, target.as_denominator, scale)]
 
     return by_wins if wins else by_amount
 
@@ -245,7 +263,7 @@ def coverage_amount(fast: FastAsk, span: Span) -> list[Piece]:
     assert amounts is not None
     won.numerator, won.denominator, won.money = None, -amounts, (False, True)
     expected.sampled = won.sampled = False
-    return [expected, won, list(target.as_denominator(fast.ask, span, pace.WHOLE))]
+    return [expected, won, _stated(fast, span, target.as_denominator, pace.WHOLE)]
 
 
 def velocity_amount(fast: FastAsk, span: Span) -> list[Piece]:
