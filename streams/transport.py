@@ -104,6 +104,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
         return consumer
 
+    async def seek_here(self, tp: TP, offset: int) -> None:
+        """Seek in this thread. Faust seeks from the other one, and while a fetch goes through what has
+        arrived, what it looks at next may be gone: a KeyError, which ends the worker.
+        """
+        await self.call_thread(self._sought, tp, offset)
+
+    async def _sought(self, tp: TP, offset: int) -> None:
+        if tp in self.assignment():  # else it was given up meanwhile
+            self._ensure_consumer().seek(tp, offset)
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
             assigned = self.assignment()
@@ -123,6 +133,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Fetches batches, starts partitions where their shards are, and commits what is durable."""
 
+    _thread: ConsumerThread
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._fetched_to: dict[TP, int] = {}
@@ -140,6 +152,9 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        await self._thread.seek_here(partition, offset)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:  # noqa: ASYNC109
         fetched = await super()._getmany(active_partitions, timeout)
