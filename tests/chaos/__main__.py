@@ -15,8 +15,9 @@ def main() -> None:
 @click.option("--rate", default=5_000, show_default=True, help="Records a second.")
 @click.option("--short", is_flag=True, help="One of most kinds, with shorter pauses.")
 @click.option("--minutes", default=10.0, show_default=True, help="The load flows at least so long.")
+@click.option("--only", default="", metavar="TEXT", help="Only faults whose kind has this text in it.")
 @click.option("--out", default="chaos.json", show_default=True, help="File in bench-results/.")
-def run_command(*, seed: int, rate: int, short: bool, minutes: float, out: str) -> None:
+def run_command(*, seed: int, rate: int, short: bool, minutes: float, only: str, out: str) -> None:
     """One run with its proof; the record goes to bench-results/."""
     from tests.chaos.record import write
     from tests.chaos.run import run
@@ -25,6 +26,7 @@ def run_command(*, seed: int, rate: int, short: bool, minutes: float, out: str) 
         seed=seed,
         rate=rate,
         short=short,
+        only=only,
         least_s=0 if short else minutes * 60,
         pause_s=5 if short else 20,
         say=lambda line: click.echo(line, err=True),

@@ -17,6 +17,7 @@ import redis
 from dealpulse.child import free_port
 from dealpulse.embedded import RedisServer
 from events.topics import TOPICS
+from tests.chaos import launcher
 from tests.chaos.proxy import Proxy
 from tests.chaos.publishing import Publishing, environment_of_tests
 from tests.integration.monitoring import ExporterProcess, Prometheus
@@ -189,6 +190,8 @@ class System:
     def start(self, workers: Sequence[ChaosWorker]) -> None:
         """Start these at the same time."""
         with ThreadPoolExecutor() as pool:
+            for worker in workers:
+                worker.kill()  # of one that has ended by itself, its keeper is left
             list(pool.map(ChaosWorker.start, workers))
 
     def dealpulse_environment(self) -> dict[str, str]:
@@ -199,6 +202,20 @@ class System:
             "DEALPULSE_REDIS__URL": self.store.url,
             "DEALPULSE_EXPORTER__LISTEN": self.exporter.address,
         }
+
+    def heal(self) -> None:
+        """End every fault, whatever it was: all run again, and nothing is held back."""
+        self.view.accept()
+        for server in (self.store, self.broker):
+            server.resume() if server.running else server.start()
+        self.redis.config_set("maxmemory", 0)
+        for worker in self.workers:
+            worker.resume()
+            if worker.folder is not None:
+                launcher.disarm(worker.folder)
+        self.start([worker for worker in self.workers if not worker.running])
+        if not self.exporter.running:
+            self.exporter.start()
 
     def last_words(self) -> str:
         """What everybody said last, for whoever has to find out why."""
