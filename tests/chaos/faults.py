@@ -28,8 +28,15 @@ class Run:
     """What was seen on the way and shall be in the record."""
 
     def one(self) -> ChaosWorker:
-        """A worker at random."""
-        return self.random.choice(self.system.workers)
+        """A worker at random, of those that have partitions."""
+        busy: list[ChaosWorker] = []
+
+        def some_are_busy() -> bool:
+            busy[:] = [worker for worker in self.system.workers if worker.owned() > 0]
+            return bool(busy)
+
+        wait_until(some_are_busy, "a worker owns something", seconds=60)
+        return self.random.choice(busy)
 
     def others(self, worker: ChaosWorker) -> list[ChaosWorker]:
         """The workers but one."""
@@ -218,12 +225,11 @@ def _redis_paused(run: Run) -> float:
 
 def _redis_out_of_memory(run: Run) -> float:
     client = run.system.redis
-    said = {id(worker): worker.output().count("OOM") for worker in run.system.workers}
     client.config_set("maxmemory-policy", "noeviction")
     client.config_set("maxmemory", 1_000_000)
     try:
         wait_until(
-            lambda: any(worker.output().count("OOM") > said[id(worker)] for worker in run.system.workers),
+            lambda: any('"away"' in worker.get("/readyz")[1] for worker in run.system.workers),
             "a worker is told that there is no memory",
             seconds=30,
         )
