@@ -212,8 +212,9 @@ class Consumer(driver.Consumer):
         self._sought.add(tp)
         self._jumps.pop(tp, None)
         await self.seek(tp, offset)
-        self._committed_offset[tp] = offset or None
-        self.resume_partitions({tp})
+        if tp in self.assignment():
+            self._committed_offset[tp] = offset or None
+            self.resume_partitions({tp})
 
     def log_end(self, tp: TP) -> tuple[int, int] | None:
         """The end offset of a partition as the last fetch told it, and when (Unix ms); None: not yet."""
