@@ -24,7 +24,7 @@ from streams.outbox import Outgoing, Producer, deliver
 from streams.rekey import rekeyed
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
-from streams.store import Store, Stored, StoreError
+from streams.store import UNREADABLE, Store, Stored, StoreError
 from streams.transport import Batch
 
 log = get_logger("worker")
@@ -322,7 +322,10 @@ class Shards:
             if again is None or again.generation != stored.generation:
                 return await self._loaded(tp)  # somebody has just written it anew
             return self._rebuilt(shard, stored, why="some of its chunks are lost")
-        await asyncio.to_thread(shard.state.load, chunks)
+        try:
+            await asyncio.to_thread(shard.state.load, chunks)
+        except UNREADABLE as error:
+            return self._rebuilt(self._empty(tp), stored, why=f"its chunks cannot be read: {error}")
         shard.adopt(stored)
         if shard.wants_rewrite:
             log.info("shard.facts_recomputed", shard=shard.name, entities=shard.state.entities)

@@ -9,8 +9,9 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+from msgspec import DecodeError
 from redis.exceptions import NoScriptError, RedisError
 
 from aggregators.state import Change
@@ -25,6 +26,8 @@ Outcome = Literal["written", "fenced", "gone"]
 REWRITE_EXPIRES_S = 3_600
 """The lists of a rewrite that nobody finishes vanish after this many seconds."""
 _CHUNKS_AT_ONCE = 64
+UNREADABLE: Final = (DecodeError, ValueError, LookupError, TypeError, OverflowError, ArithmeticError)
+"""What reading a chunk raises that is not as it was written."""
 
 Fields = Mapping[str, int | str | bytes]
 
@@ -61,6 +64,8 @@ class Write:
     meta: Fields
     delta: Fields
     deltas_kept: int
+    name: str
+    """Of this write, like no other's: so that one whose answer was lost is known when it is sent again."""
     rewrite: str | None = None
     """The generation of a rewrite under way, which takes the same chunks."""
 
@@ -185,7 +190,7 @@ class Store:
         ]
         arguments = [
             *(write.base, write.to, write.generation, write.change.statements, _facts(write.change)),
-            *(write.deltas_kept, len(meta), *meta, *delta),
+            *(write.deltas_kept, write.name, len(meta), *meta, *delta),
         ]
         return scripts.CHECKPOINT, keys, arguments
 
@@ -221,8 +226,8 @@ class Store:
         return f"{self._settings.prefix}:{{{shard}}}:{part}"
 
 
-def new_generation() -> str:
-    """The name of a rewrite: a number that no other rewrite has, not even one before Redis was lost."""
+def new_name() -> str:
+    """The name of a rewrite (its generation) or of a write: a number that no other has, whoever makes it."""
     return str(secrets.randbits(52))
 
 
