@@ -36,6 +36,15 @@ FACTS_VERSION: Final = 2
 _MANY_STATEMENTS: Final = 32
 """From here on an entity's event ids are looked up in a set instead of one by one."""
 
+UNREADABLE: Final = (
+    msgspec.DecodeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    ArithmeticError,
+)
+"""What reading a chunk raises that is not as it was written."""
 pack: Final = msgspec.msgpack.Encoder().encode
 unpack: Final = msgspec.msgpack.Decoder().decode
 

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from aggregators.meaning import Meaning
-from aggregators.state import FORMAT, Folded, fingerprint, partition_state
+from aggregators.state import FORMAT, UNREADABLE, Folded, fingerprint, partition_state
 from events.clock import Clock
 from events.errors import DealpulseError
 from events.event import EPOCH_UNIX_S
@@ -24,7 +24,7 @@ from streams.outbox import Outgoing, Producer, deliver
 from streams.rekey import rekeyed
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
-from streams.store import UNREADABLE, Store, Stored, StoreError
+from streams.store import Store, Stored, StoreError
 from streams.transport import Batch
 
 log = get_logger("worker")

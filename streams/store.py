@@ -9,9 +9,8 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from msgspec import DecodeError
 from redis.exceptions import NoScriptError, RedisError
 
 from aggregators.state import Change
@@ -26,8 +25,6 @@ Outcome = Literal["written", "fenced", "gone"]
 REWRITE_EXPIRES_S = 3_600
 """The lists of a rewrite that nobody finishes vanish after this many seconds."""
 _CHUNKS_AT_ONCE = 64
-UNREADABLE: Final = (DecodeError, ValueError, LookupError, TypeError, OverflowError, ArithmeticError)
-"""What reading a chunk raises that is not as it was written."""
 
 Fields = Mapping[str, int | str | bytes]
 

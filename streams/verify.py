@@ -20,7 +20,7 @@ from aggregators.compare import (
     compare_statements,
 )
 from aggregators.meaning import Meaning
-from aggregators.state import FORMAT, DealState, PartitionState, fingerprint, partition_state
+from aggregators.state import FORMAT, UNREADABLE, DealState, PartitionState, fingerprint, partition_state
 from events.clock import Clock
 from events.errors import UnreachableError, UsageError
 from events.settings import KafkaSettings
@@ -30,7 +30,6 @@ from streams.held import HeldShard, HeldShards
 from streams.log import LogReader, Place
 from streams.names import RESULTS
 from streams.settings import RedisSettings
-from streams.store import UNREADABLE
 
 EXACT_UP_TO: Final = 250_000
 """Records up to which KPIs are recomputed on the exact road too; beyond, by tables made from the log."""
