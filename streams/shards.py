@@ -277,9 +277,14 @@ class Shards:
     def _restore(self, tp: TP) -> None:
         task = asyncio.create_task(self._restored(tp))
         self._restores[tp] = task
-        task.add_done_callback(
-            lambda done: self._restores.pop(tp) if self._restores.get(tp) is done else None
-        )
+        task.add_done_callback(lambda done: self._restore_ends(tp, done))
+
+    def _restore_ends(self, tp: TP, task: "asyncio.Task[None]") -> None:
+        if self._restores.get(tp) is task:
+            del self._restores[tp]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception) and not self.fault.done():
+            self.fault.set_result(error)  # or the partition would stand still, and nobody would say so
 
     async def _restored(self, tp: TP) -> None:
         """Load a shard, however long Redis or Kafka take to answer, and start its partition."""

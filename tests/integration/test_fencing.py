@@ -107,3 +107,20 @@ def test_a_shard_that_cannot_be_read_is_built_anew_from_the_log(redis_url: str) 
     assert "cannot be read" in told["why"]
     stored = Stored(redis_url, "crm.opportunity", 0, Meaning())
     assert sorted(event.data["name"] for event in stored.state.events()) == ["n0", "n1", "n2", "n3"]
+
+
+def test_a_fault_of_ours_while_a_shard_is_loaded_ends_the_worker(redis_url: str) -> None:
+    async def flow() -> Exception:
+        worker = Worker(Log(), RedisSettings(url=redis_url))
+        worker.shards.store.stored = fails  # type: ignore[method-assign, assignment]
+        await worker.shards.assign({PLACE})
+        async with asyncio.timeout(5):
+            error = await worker.shards.fault
+        await worker.shards.store.close()
+        return error
+
+    async def fails(shard: str) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with captured():
+        assert str(asyncio.run(flow())) == "a fault of ours"
