@@ -4,7 +4,7 @@ from itertools import count
 
 from aggregators.meaning import Meaning
 from aggregators.state import DealState, partition_state
-from events.canonical import order_key
+from events.canonical import OrderKey, order_key
 from tests.integration.traffic import envelope
 
 TOPIC = "crm.opportunity"
@@ -64,5 +64,5 @@ def test_a_second_rewrite_begins_anew() -> None:
     assert statements(read) == statements(written)
 
 
-def statements(of: DealState) -> list[object]:
+def statements(of: DealState) -> list[tuple[str, OrderKey]]:
     return sorted((event.subject, order_key(event)) for event in of.events())
