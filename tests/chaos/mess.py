@@ -74,7 +74,7 @@ class Mess:
     """The records of a run, without an end in practice; `counts` says what has been made so far."""
 
     def __init__(
-        self, *, seed: int, end_ms: int, reps: int = 500, quarters: int = 40, large: bool = True
+        self, *, seed: int, end_ms: int, reps: int = 200, quarters: int = 60, large: bool = True
     ) -> None:
         self._simulation = Simulation(
             SAULS_DOLLS, seed=seed, reps=reps, quarters=quarters, end_ms=end_ms, poison=True

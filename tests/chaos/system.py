@@ -243,6 +243,6 @@ class System:
 
 def _scraping(address: str) -> dict[str, Any]:
     return {
-        "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
+        "global": {"scrape_interval": "5s", "scrape_timeout": "5s"},
         "scrape_configs": [{"job_name": "dealpulse-exporter", "static_configs": [{"targets": [address]}]}],
     }
