@@ -7,6 +7,9 @@ Afterwards new statements about the same deals are published, and what each of t
 """
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -59,6 +62,8 @@ def soak(
         exporter = stack.enter_context(ExporterProcess(store.url, KAFKA__BROKERS=broker.brokers))
         publish(broker.brokers, population)
         wait_for_all(broker.brokers, store.url, seconds=120)
+        # Closed periods are frozen once, and their rows held from then on: not in the middle of the soak.
+        _freeze(broker.brokers, store.url)
         watched = _Watched(worker, exporter, client)
         start = watched.statements()
         say(f"{len(population):,} records, {start:,} statements; the same again for {minutes:g} minutes ...")
@@ -142,6 +147,18 @@ class _Watched:
     def _sum(self, name: bytes) -> int:
         keys = list(self._redis.scan_iter("dealpulse:*:meta", count=1_000))
         return sum(int(self._redis.hget(key, name) or 0) for key in keys)
+
+
+def _freeze(brokers: str, redis_url: str) -> None:
+    """Freeze all periods that are due."""
+    settings = {"DEALPULSE_KAFKA__BROKERS": brokers, "DEALPULSE_REDIS__URL": redis_url}
+    subprocess.run(
+        [sys.executable, "-m", "dealpulse", "--quiet", "freeze"],
+        env={**os.environ, **settings},
+        capture_output=True,
+        check=True,
+        timeout=600,
+    )
 
 
 def _population(reps: int, quarters: int) -> list[Message]:
