@@ -6,6 +6,7 @@ rebalances, backpressure, acknowledgements and life-cycle are Faust's own. An ap
 attribute `shards` that says which topics come in batches, where they start and how far they are durable.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -117,13 +118,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
             assigned = self.assignment()
+            ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
             await self._ensure_consumer().commit(
-                {
-                    driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
-                    for tp, offset in offsets.items()
-                    if tp in assigned
-                }
+                {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "") for tp, offset in ours.items()}
             )
+            # Faust looks there, and says it is stuck if nothing was committed for long.
+            self.tp_last_committed_at.update(dict.fromkeys(ours, time.monotonic()))
         except KafkaError as error:  # the next commit says the same and more; shards hold the truth
             log.warning("commit.failed", error=error)
             return False
