@@ -311,7 +311,7 @@ def _exporter_without_redis(run: Run) -> float:
             up = system.prometheus.series("dealpulse_exporter_store_up")
             return bool(age and up) and float(age[0]["value"][1]) > 3 and up[0]["value"][1] == "0"
 
-        wait_until(prometheus_sees_it, "Prometheus sees that figures are old", seconds=30)
+        wait_until(prometheus_sees_it, "Prometheus sees that figures are old", seconds=60)
         assert exporter.sample(FRESHNESS) == fresh, "figures became fresh without Redis"
     finally:
         system.view.accept()

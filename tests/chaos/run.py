@@ -34,7 +34,10 @@ def run(
     told = [fault for fault in schedule(seed, short=short) if only in fault.kind]
     done: list[dict[str, Any]] = []
     failed: list[str] = []
-    with System(rate=rate, seed=seed) as system, tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+    with (
+        System(rate=rate, seed=seed, scrape_s=5 if short else 15) as system,
+        tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+    ):
         world = Run(system, Random(f"lots {seed}"), pause_s=pause_s)
         began, started = time.monotonic(), now_text()
         ready_s = system.watch.recovery_s(began, seconds=60)
@@ -65,9 +68,10 @@ def run(
                     "recovery_s": round(recovery_s, 2),
                 }
             )
+            age_s = system.watch.ages_s(at)
             say(
                 f"{number + 1:>4} {at - began:7.1f} s  {fault.kind:<62} {ended - at:6.2f} s, "
-                f"current after {recovery_s:5.2f} s"
+                f"current after {recovery_s:5.2f} s (age {age_s[0]:.1f} to {age_s[-1]:.1f} s)"
             )
         _pass_until(began + least_s, system)
         seconds = time.monotonic() - began
