@@ -14,7 +14,7 @@ from tests.chaos.proof import prove
 from tests.chaos.record import machine, now_text
 from tests.chaos.system import System
 
-RECOVERY_S = 180.0
+RECOVERY_S = 300.0
 
 
 def run(

@@ -18,7 +18,7 @@ def _kafka_can_run() -> None:
 
 @pytest.mark.timeout(280)
 def test_faults_of_most_kinds_leave_no_difference() -> None:
-    found = run(seed=1, rate=1_500, short=True, pause_s=4)
+    found = run(seed=1, rate=1_000, short=True, pause_s=4)
 
     assert found["faults"] == total(short=True)
     assert found["proof"]["verify"]["differences"] == 0
