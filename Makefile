@@ -11,7 +11,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test format-check lint types contract unit format e2e bench chaos lock docs clean
+.PHONY: help demo install test format-check lint types contract unit format e2e bench chaos outage soak lock docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -47,7 +47,16 @@ e2e: $(VENV)/.dev ## whole processes, faults and browsers over a longer time; SH
 	HYPOTHESIS_PROFILE=$(if $(SHORT),default,thorough) $(RUN)pytest -m "(e2e or chaos)$(if $(SHORT), and not long)" $(ARGS)
 
 chaos: $(VENV)/.dev ## faults on purpose for at least 10 minutes, then the proof that nothing is lost or doubled
-	$(RUN)pytest -m "chaos and long" --timeout 3600 $(ARGS)
+	$(RUN)pytest -m "chaos and long" -s $(ARGS)
+	$(PY) -m tests.chaos report
+
+outage: $(VENV)/.dev ## how long partitions stand still after kill -9 of their worker, at default settings
+	$(PY) -m tests.chaos outage $(ARGS)
+	$(PY) -m tests.chaos report
+
+soak: $(VENV)/.dev ## half an hour on the same population: does memory stay the same? ARGS="--minutes 5"
+	$(PY) -m tests.chaos soak $(ARGS)
+	$(PY) -m tests.chaos report
 
 bench: $(VENV)/.dev ## measure: events/s, latency, memory; prints a table and writes bench-results/
 	$(PY) -m tests.bench $(ARGS)

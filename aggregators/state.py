@@ -36,6 +36,15 @@ FACTS_VERSION: Final = 2
 _MANY_STATEMENTS: Final = 32
 """From here on an entity's event ids are looked up in a set instead of one by one."""
 
+UNREADABLE: Final = (
+    msgspec.DecodeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    ArithmeticError,
+)
+"""What reading a chunk raises that is not as it was written."""
 pack: Final = msgspec.msgpack.Encoder().encode
 unpack: Final = msgspec.msgpack.Decoder().decode
 
@@ -220,6 +229,7 @@ class DealState(PartitionState):
         self._told: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])  # subject, key, row
         self._changed: set[bytes] = set()
         self._given = 1, 1  # how many labels and names the chunks so far carry
+        self._dumped = 1, 1  # and the first chunk of the last dump
 
     @property
     def entities(self) -> int:
@@ -336,7 +346,10 @@ class DealState(PartitionState):
     def dump(self, subjects: Sequence[str], *, first: bool) -> Change:
         names = [subject.encode() for subject in subjects]
         found = [self._deals[name] for name in names]
-        given = (1, 1) if first else self._given
+        # A change may have been taken since the dump began, and lie behind this chunk or nowhere yet.
+        given = (1, 1) if first else self._dumped
+        if first:
+            self._dumped = len(self.labels.texts), len(self.names.texts)
         statements = self._chunk(
             given,
             names,

@@ -43,7 +43,7 @@ class EventFiles:
             if not line.strip():
                 continue
             try:
-                yield read(line)
+                yield read(line.rstrip(b"\r\n"))  # the break is not the event's: it may have 1 MiB without it
             except BadEventError as error:
                 self.refused += 1
                 if self.refused == 1:

@@ -44,6 +44,8 @@ class Snapshot:
             self._rest[shard] = list(chunks)
             if not self._stale:
                 self._fold(shard, chunks)
+            else:
+                self._require_readable(shard, chunks)
         self._hold(shard, state)
 
     def extend(self, shard: str, chunk: bytes, state: ShardState) -> None:
@@ -54,6 +56,8 @@ class Snapshot:
             self._rest[shard].append(chunk)
             if not self._stale:
                 self._fold(shard, [chunk])
+            else:
+                self._require_readable(shard, [chunk])
         self._hold(shard, state)
 
     def renew(self, shard: str, state: ShardState) -> None:
@@ -62,7 +66,7 @@ class Snapshot:
 
     def missing(self, shard: str, reason: str) -> None:
         """Leave a shard out of the merge."""
-        if self.shards.get(shard) is not None and _is_deals(shard):
+        if _is_deals(shard):
             self.deals.drop(shard)
         elif self._rest.pop(shard, None):
             self._stale = True
@@ -158,6 +162,13 @@ class Snapshot:
         for chunk in chunks:
             for event in statement_chunk_events(entity, chunk):
                 self._company.fold(event)
+
+    def _require_readable(self, shard: str, chunks: Iterable[bytes]) -> None:
+        """Raise now, while it is told, what folding these chunks later would raise."""
+        entity = entity_of(shard.rpartition("/")[0])
+        for chunk in chunks:
+            for _ in statement_chunk_events(entity, chunk):
+                pass
 
     def _hold(self, shard: str, state: ShardState) -> None:
         self.shards[shard] = state

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 
+from aggregators.state import UNREADABLE
 from events.errors import UnreachableError
 from events.log import get_logger
 from streams.settings import RedisSettings
@@ -55,7 +56,7 @@ class Sink(Protocol):
         """Nothing changed, but the shard is true for a later instant."""
 
     def missing(self, shard: str, reason: str) -> None:
-        """The shard cannot be merged: `absent`, or `fingerprint`."""
+        """The shard cannot be merged: `absent`, `fingerprint` or `unreadable`."""
 
     def store_up(self, up: bool) -> None:
         """Whether Redis answers."""
@@ -79,6 +80,8 @@ class Follower:
         self._shards = {f"{topic}/{partition}": topic for topic, partition in shards}
         self._held: dict[str, ShardState] = {}
         self._read: dict[str, bytes] = {}  # the last entry read of each stream
+        self._unreadable: dict[str, str] = {}
+        """Shard -> the generation of it that could not be read."""
         self._redis: Any = None
 
     async def run(self) -> None:
@@ -147,6 +150,8 @@ class Follower:
             elif stored.fingerprint != self._fingerprint:
                 self._held.pop(shard, None)
                 await self._tell(self._sink.missing, shard, "fingerprint")
+            elif held is None and self._unreadable.get(shard) == stored.generation:
+                continue
             elif held is None or held.generation != stored.generation or stored.offset < held.offset:
                 if held is None or stored.offset >= held.offset:
                     await self._load(shard)
@@ -174,7 +179,17 @@ class Follower:
             return
         self._read[shard] = newest[0][0] if newest else b"0-0"
         self._held[shard] = state
-        await self._tell(self._sink.replace, shard, chunks, state)
+        try:
+            await self._tell(self._sink.replace, shard, chunks, state)
+        except UNREADABLE as error:
+            await self._set_aside(shard, state, error)
+
+    async def _set_aside(self, shard: str, state: ShardState, error: Exception) -> None:
+        """Leave a shard out that cannot be read, until it is written anew: the others go on."""
+        log.error("shard.unreadable", shard=shard, error=f"{type(error).__name__}: {error}")
+        self._unreadable[shard] = state.generation
+        del self._held[shard]
+        await self._tell(self._sink.missing, shard, "unreadable")
 
     async def _follow(self) -> None:
         """Deltas until nothing came for a moment; then the caller compares again."""
@@ -197,7 +212,10 @@ class Follower:
                         gaps.append(shard)
                         break
             if news:
-                await self._tell(_do_all, news)
+                try:
+                    await self._tell(_do_all, news)
+                except UNREADABLE:  # one of them is not as it was written: what changed is loaded as a whole
+                    gaps = [names[name] for name, _ in found]
             for shard in gaps:
                 await self._load(shard)
             if gaps:

@@ -78,6 +78,8 @@ class Log:
 
     events: list[Known] = field(default_factory=list)
     refused: int = 0
+    read_ms: int = 0
+    """When its end was asked for: of what came later it knows nothing, however long the reading took."""
 
     @property
     def first_known_ms(self) -> int | None:
@@ -120,7 +122,7 @@ class Compared:
 
 async def read_log(kafka: KafkaSettings, clock: Clock, *, tell: Tell = _silent) -> Log:
     """Every event up to the present end of the log. Raises KafkaUnreachableError."""
-    found, count = Log(), 0
+    found, count = Log(read_ms=clock.now_ms()), 0
     async for topic, record in _records(kafka, TOPICS):
         count += 1
         if count % 50_000 == 0:
@@ -289,7 +291,7 @@ async def _write(
 
 
 def _require_settled(history: Log, period: Period, clock: Clock, settled_s: float) -> None:
-    ago_s = clock.real_seconds((clock.now_ms() - history.last_append_ms(period.frozen_ms)) / 1000)
+    ago_s = clock.real_seconds((history.read_ms - history.last_append_ms(period.frozen_ms)) / 1000)
     if ago_s < settled_s:
         raise NotSettledError(
             f"{period} waits: a record known before its freeze came in {max(ago_s, 0):.0f} s ago, so more may "

@@ -27,20 +27,22 @@ CHECKPOINT: Final = (
     _CHUNKS
     + """
 -- KEYS: meta, deltas, statements, facts[, statements, facts of the rewrite under way]
--- ARGV: base, to, generation, statements, facts, deltas kept, number of meta arguments, meta..., delta...
+-- ARGV: base, to, generation, statements, facts, deltas kept, name of this write,
+--       number of meta arguments, meta..., delta...
 local base, to = tonumber(ARGV[1]), tonumber(ARGV[2])
-local held = redis.call('HMGET', KEYS[1], 'offset', 'generation', 'statements_chunks', 'facts_chunks')
+local held = redis.call('HMGET', KEYS[1], 'offset', 'generation', 'statements_chunks', 'facts_chunks', 'write')
 if not held[1] then return 'gone' end
 local offset = tonumber(held[1])
 if offset < base then return 'gone' end
 if held[2] ~= ARGV[3] then return 'fenced' end
-if offset == to then return 'written' end
+-- Another writer may have come from the same base to the same end, with other codes for its symbols.
+if offset == to and held[5] == ARGV[7] then return 'written' end
 if offset ~= base then return 'fenced' end
 if lacks(KEYS[3], KEYS[4], held[3], held[4]) then return 'gone' end
 append(KEYS[3], KEYS[4], ARGV[4], ARGV[5])
 if KEYS[5] then append(KEYS[5], KEYS[6], ARGV[4], ARGV[5]) end
-local from_delta = 8 + tonumber(ARGV[7])
-redis.call('HSET', KEYS[1], unpack(ARGV, 8, from_delta - 1))
+local from_delta = 9 + tonumber(ARGV[8])
+redis.call('HSET', KEYS[1], 'write', ARGV[7], unpack(ARGV, 9, from_delta - 1))
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[6], '*', unpack(ARGV, from_delta))
 return 'written'
 """

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from aggregators.state import FORMAT, Change, Folded, PartitionState
 from streams.names import RESULTS
-from streams.store import Fields, Stored, Switch, Write, chunks_in, new_generation
+from streams.store import Fields, Stored, Switch, Write, chunks_in, new_name
 
 NOTHING = Change(b"", b"", 0)
 """A checkpoint that only moves the offset."""
@@ -201,6 +201,7 @@ class Shard:
                 meta=self._fields(now_ms),
                 delta=self._delta(change, now_ms),
                 deltas_kept=self._deltas_kept(len(change.facts), deltas_kept),
+                name=new_name(),
                 rewrite=self.rewrite.generation if self.rewrite and self.rewrite.done else None,
             )
             self.pending = Pending(write, tuple(self.sends))
@@ -245,7 +246,7 @@ class Shard:
             self.state.take_change()  # whatever it says, the slices say too
             self.generation = ""
         self.wants_rewrite = False
-        self.rewrite = Rewrite(new_generation())
+        self.rewrite = Rewrite(new_name())
         return self.rewrite
 
     def next_slice(self, size: int) -> Change | None:

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from aggregators.meaning import Meaning
-from aggregators.state import FORMAT, Folded, fingerprint, partition_state
+from aggregators.state import FORMAT, UNREADABLE, Folded, fingerprint, partition_state
 from events.clock import Clock
 from events.errors import DealpulseError
 from events.event import EPOCH_UNIX_S
@@ -277,9 +277,14 @@ class Shards:
     def _restore(self, tp: TP) -> None:
         task = asyncio.create_task(self._restored(tp))
         self._restores[tp] = task
-        task.add_done_callback(
-            lambda done: self._restores.pop(tp) if self._restores.get(tp) is done else None
-        )
+        task.add_done_callback(lambda done: self._restore_ends(tp, done))
+
+    def _restore_ends(self, tp: TP, task: "asyncio.Task[None]") -> None:
+        if self._restores.get(tp) is task:
+            del self._restores[tp]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception) and not self.fault.done():
+            self.fault.set_result(error)  # or the partition would stand still, and nobody would say so
 
     async def _restored(self, tp: TP) -> None:
         """Load a shard, however long Redis or Kafka take to answer, and start its partition."""
@@ -322,7 +327,10 @@ class Shards:
             if again is None or again.generation != stored.generation:
                 return await self._loaded(tp)  # somebody has just written it anew
             return self._rebuilt(shard, stored, why="some of its chunks are lost")
-        await asyncio.to_thread(shard.state.load, chunks)
+        try:
+            await asyncio.to_thread(shard.state.load, chunks)
+        except UNREADABLE as error:
+            return self._rebuilt(self._empty(tp), stored, why=f"its chunks cannot be read: {error}")
         shard.adopt(stored)
         if shard.wants_rewrite:
             log.info("shard.facts_recomputed", shard=shard.name, entities=shard.state.entities)

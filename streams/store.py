@@ -61,6 +61,8 @@ class Write:
     meta: Fields
     delta: Fields
     deltas_kept: int
+    name: str
+    """Of this write, like no other's: so that one whose answer was lost is known when it is sent again."""
     rewrite: str | None = None
     """The generation of a rewrite under way, which takes the same chunks."""
 
@@ -185,7 +187,7 @@ class Store:
         ]
         arguments = [
             *(write.base, write.to, write.generation, write.change.statements, _facts(write.change)),
-            *(write.deltas_kept, len(meta), *meta, *delta),
+            *(write.deltas_kept, write.name, len(meta), *meta, *delta),
         ]
         return scripts.CHECKPOINT, keys, arguments
 
@@ -221,8 +223,8 @@ class Store:
         return f"{self._settings.prefix}:{{{shard}}}:{part}"
 
 
-def new_generation() -> str:
-    """The name of a rewrite: a number that no other rewrite has, not even one before Redis was lost."""
+def new_name() -> str:
+    """The name of a rewrite (its generation) or of a write: a number that no other has, whoever makes it."""
     return str(secrets.randbits(52))
 
 

@@ -6,6 +6,7 @@ rebalances, backpressure, acknowledgements and life-cycle are Faust's own. An ap
 attribute `shards` that says which topics come in batches, where they start and how far they are durable.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -104,16 +105,25 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
         return consumer
 
+    async def seek_here(self, tp: TP, offset: int) -> None:
+        """Seek in this thread. Faust seeks from the other one, and while a fetch goes through what has
+        arrived, what it looks at next may be gone: a KeyError, which ends the worker.
+        """
+        await self.call_thread(self._sought, tp, offset)
+
+    async def _sought(self, tp: TP, offset: int) -> None:
+        if tp in self.assignment():  # else it was given up meanwhile
+            self._ensure_consumer().seek(tp, offset)
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
             assigned = self.assignment()
+            ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
             await self._ensure_consumer().commit(
-                {
-                    driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
-                    for tp, offset in offsets.items()
-                    if tp in assigned
-                }
+                {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "") for tp, offset in ours.items()}
             )
+            # Faust looks there, and says it is stuck if nothing was committed for long.
+            self.tp_last_committed_at.update(dict.fromkeys(ours, time.monotonic()))
         except KafkaError as error:  # the next commit says the same and more; shards hold the truth
             log.warning("commit.failed", error=error)
             return False
@@ -122,6 +132,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 class Consumer(driver.Consumer):
     """Fetches batches, starts partitions where their shards are, and commits what is durable."""
+
+    _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -140,6 +152,9 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        await self._thread.seek_here(partition, offset)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:  # noqa: ASYNC109
         fetched = await super()._getmany(active_partitions, timeout)
@@ -197,8 +212,9 @@ class Consumer(driver.Consumer):
         self._sought.add(tp)
         self._jumps.pop(tp, None)
         await self.seek(tp, offset)
-        self._committed_offset[tp] = offset or None
-        self.resume_partitions({tp})
+        if tp in self.assignment():
+            self._committed_offset[tp] = offset or None
+            self.resume_partitions({tp})
 
     def log_end(self, tp: TP) -> tuple[int, int] | None:
         """The end offset of a partition as the last fetch told it, and when (Unix ms); None: not yet."""

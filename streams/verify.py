@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from zlib import crc32
 
-from msgspec import DecodeError
-
 from aggregators.compare import (
     Chosen,
     Differences,
@@ -22,7 +20,7 @@ from aggregators.compare import (
     compare_statements,
 )
 from aggregators.meaning import Meaning
-from aggregators.state import FORMAT, DealState, PartitionState, fingerprint, partition_state
+from aggregators.state import FORMAT, UNREADABLE, DealState, PartitionState, fingerprint, partition_state
 from events.clock import Clock
 from events.errors import UnreachableError, UsageError
 from events.settings import KafkaSettings
@@ -35,7 +33,6 @@ from streams.settings import RedisSettings
 
 EXACT_UP_TO: Final = 250_000
 """Records up to which KPIs are recomputed on the exact road too; beyond, by tables made from the log."""
-_UNREADABLE: Final = (DecodeError, ValueError, LookupError, TypeError, OverflowError, ArithmeticError)
 _SLICE: Final = 20_000
 
 Show = Callable[[int, int], None]
@@ -209,7 +206,7 @@ class Verification:
             if wants_kpis:
                 try:
                     theirs.take(name, state, shard.facts)
-                except _UNREADABLE as error:
+                except UNREADABLE as error:
                     self._report.differences.add("fact", name, "", "chunks", f"unreadable ({error})", "facts")
                     wants_kpis = False
                 if is_exact:
@@ -247,7 +244,7 @@ class Verification:
         try:
             state.load(shard.statements)
             state.subjects()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             text = f"unreadable ({error})"
             wanted = f"{fold.state.entities} entities"
             self._report.differences.add("statement", _name(place), "", "chunks", text, wanted)
@@ -271,7 +268,7 @@ class Verification:
             return True
         try:
             self._report.states += compare_facts(name, shard.facts, facts, found, self._chosen)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             found.add(
                 "fact", name, "", "chunks", f"unreadable ({error})", f"{fold.state.entities} opportunities"
             )

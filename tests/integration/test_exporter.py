@@ -180,3 +180,25 @@ def test_an_address_that_is_taken_is_said_in_one_line(redis_url: str, own_redis:
     taken: Child = Unready(redis_url, EXPORTER__LISTEN=f"127.0.0.1:{own_redis.port}")
     with pytest.raises(ChildError, match=r"exporter\.listen"):
         taken.start()
+
+
+def test_a_shard_that_cannot_be_read_is_missing_until_it_is_written_anew(redis_url: str) -> None:
+    shards = Shards(redis_url)
+    shards.write(record("opportunity", "o1", AT, stage="Prospecting", created_at=AT), at_ms=instant(AT))
+    with (
+        redis.Redis.from_url(redis_url) as client,
+        ExporterProcess(redis_url, **settings(clock_at(AT))) as exporter,
+    ):
+        assert sample(exporter, OPEN) == 1.0
+        for shard, part in (("crm.opportunity/1", "facts"), ("hr.employee/0", "statements")):
+            key = f"dealpulse:{{{shard}}}"
+            client.rpush(f"{key}:g2:{part}", b"\x94not a chunk")
+            client.hset(f"{key}:meta", "generation", "g2")
+            wait_until(lambda shard=shard: shard in exporter.get("/readyz")[1], "it is missing")  # type: ignore[misc]
+            assert exporter.get("/readyz")[0] == 503
+            client.hset(f"{key}:meta", "generation", "g1")
+            wait_until(lambda: exporter.get("/readyz")[0] == 200, "it is back")
+        assert sample(exporter, OPEN) == 1.0
+        assert exporter.running
+        assert "shard.unreadable" in exporter.output()
+        assert "Traceback" not in exporter.output()

@@ -1,0 +1,119 @@
+"""One chaos run: the schedule of faults under load, then the proof, and a record of both as JSON."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+from events.errors import DealpulseError
+from tests.chaos.faults import Run, schedule
+from tests.chaos.proof import prove
+from tests.chaos.record import machine, now_text
+from tests.chaos.system import System
+
+RECOVERY_S = 300.0
+
+
+def run(
+    *,
+    seed: int,
+    rate: int,
+    short: bool,
+    only: str = "",
+    least_s: float = 0.0,
+    pause_s: float = 20.0,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Do it all. Raises AssertionError or TimeoutError if anything is not as promised.
+
+    A fault after which something is wrong is told at once and raised in the end: the others are done, too.
+    """
+    told = [fault for fault in schedule(seed, short=short) if only in fault.kind]
+    done: list[dict[str, Any]] = []
+    failed: list[str] = []
+    with (
+        System(rate=rate, seed=seed, scrape_s=5 if short else 15) as system,
+        tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+    ):
+        world = Run(system, Random(f"lots {seed}"), pause_s=pause_s)
+        began, started = time.monotonic(), now_text()
+        ready_s = system.watch.recovery_s(began, seconds=60)
+        say(f"all is well {ready_s:.1f} s after the start; {len(told)} faults follow")
+        calm = time.monotonic()
+        _pass_until(calm + 3, system)
+        ages = system.watch.ages_s(calm)
+        for number, fault in enumerate(told):
+            at = time.monotonic()
+            try:
+                ended = fault.act(world)
+                recovery_s = system.watch.recovery_s(ended, seconds=RECOVERY_S)
+                for worker in system.workers:
+                    assert worker.running, "a worker has ended"
+            except (AssertionError, OSError, DealpulseError) as error:
+                say(
+                    f"{number + 1:>4} {at - began:7.1f} s  {fault.kind}: FAILED: {error}\n{system.last_words()}"
+                )
+                failed.append(f"{fault.kind}: {error}")
+                system.heal()
+                system.watch.recovery_s(time.monotonic(), seconds=RECOVERY_S)
+                continue
+            done.append(
+                {
+                    "kind": fault.kind,
+                    "at_s": round(at - began, 1),
+                    "lasted_s": round(ended - at, 2),
+                    "recovery_s": round(recovery_s, 2),
+                }
+            )
+            age_s = system.watch.ages_s(at)
+            say(
+                f"{number + 1:>4} {at - began:7.1f} s  {fault.kind:<62} {ended - at:6.2f} s, "
+                f"current after {recovery_s:5.2f} s (age {age_s[0]:.1f} to {age_s[-1]:.1f} s)"
+            )
+        _pass_until(began + least_s, system)
+        seconds = time.monotonic() - began
+        sent = system.publishing.end()
+        say(f"{sent['acknowledged']:,} records in {seconds:.0f} s ({sent['acknowledged'] / seconds:,.0f}/s)")
+        proof = prove(system, Path(folder), say)
+        assert not failed, failed
+        assert not (faults := system.faults_in_logs()), faults[:5]
+    return {
+        "started": started,
+        "seed": seed,
+        "rate": rate,
+        "seconds": round(seconds),
+        "machine": machine(),
+        "faults": len(done),
+        "calm_age_s": {"p50": median(ages), "max": ages[-1]} if ages else {},
+        "sent": sent,
+        "notes": world.notes,
+        "kinds": kinds(done),
+        "every_fault": done,
+        "proof": proof,
+    }
+
+
+def kinds(done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per kind of fault: how many, and how long until figures were current again."""
+    by_kind: dict[str, list[float]] = {}
+    for each in done:
+        by_kind.setdefault(each["kind"], []).append(each["recovery_s"])
+    return [
+        {
+            "kind": kind,
+            "count": len(times),
+            "recovery_p50_s": round(median(times), 2),
+            "recovery_max_s": max(times),
+        }
+        for kind, times in sorted(by_kind.items())
+    ]
+
+
+def _pass_until(instant: float, system: System) -> None:
+    """Let the load flow on until an instant (monotonic)."""
+    while (left := instant - time.monotonic()) > 0:
+        assert system.publishing.running, system.publishing.output()[-1_000:]
+        time.sleep(min(left, 1.0))
