@@ -1,6 +1,6 @@
 """The Faust app: one agent over the topics of all entities, fed by the batching transport."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import faust
@@ -10,6 +10,7 @@ from events.settings import KafkaSettings
 from events.topics import MAX_DEAD_LETTER_BYTES
 from streams.settings import WorkerSettings
 from streams.shards import Shards
+from streams.transport import Owner
 
 SCHEME: Final = "kafka-batches"
 """The entry point `faust.transports` in pyproject.toml; the producer keeps Faust's own."""
@@ -18,15 +19,15 @@ _BATCHES_AHEAD: Final = 8
 
 
 class App(faust.App):
-    """Faust's app, with the shards that its transport asks for."""
+    """Faust's app, with the owners of partitions that its transport asks for."""
 
-    shards: Shards
+    owners: Sequence[Owner]
 
     def _create_directories(self) -> None:
         """None: Faust's are for tables, and a worker that keeps no state may run where nothing can be written."""
 
 
-def make_app(kafka: KafkaSettings, worker: WorkerSettings, shards: Shards) -> App:
+def make_app(kafka: KafkaSettings, worker: WorkerSettings, shards: Shards, *others: Owner) -> App:
     """The app of one worker: started and stopped as a service, without Faust's web and tables."""
     app = App(
         worker.group,
@@ -52,7 +53,7 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, shards: Shards) -> Ap
         loghandlers=[],
         autodiscover=False,
     )
-    app.shards = shards
+    app.owners = (shards, *others)
     topic = app.topic(*sorted(shards.topics), key_serializer="raw", value_serializer="raw")
 
     @app.agent(topic, name="fold")

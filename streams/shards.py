@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from aiokafka.errors import KafkaError
@@ -25,6 +25,7 @@ from streams.rekey import rekeyed
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
 from streams.store import Store, Stored, StoreError
+from streams.stuck import Stuck
 from streams.transport import Batch
 
 log = get_logger("worker")
@@ -33,8 +34,6 @@ _READY_AT_ONCE_S: Final = 2.0
 """How long an assignment waits for shards to load before their partitions are paused."""
 _RETRY_S: Final = 1.0
 _LEFT_ALONE_RETRY_S: Final = 10.0
-_STUCK_S: Final = 10.0
-"""A partition with records left and none folded for so long is fetched anew."""
 _KAFKA_AWAY_S: Final = 8.0
 _SENDS_AT_ONCE: Final = 32
 """Deliveries of a shard under way (a batch each) beyond which folding waits."""
@@ -87,7 +86,7 @@ class Shards:
         self._restores: dict[TP, asyncio.Task[None]] = {}
         self._consumer: Positions
         self._producer: Producer
-        self._moves: dict[TP, tuple[int, float]] = {}
+        self._stuck = Stuck()
         self._beyond_log: dict[TP, tuple[str, int, str]] = {}
         """Generation and offset of shards that are beyond the end of their log, and what was said of it."""
         self._frozen = 0
@@ -108,7 +107,7 @@ class Shards:
 
     # What the transport asks.
 
-    async def assign(self, tps: set[TP]) -> dict[TP, int]:
+    async def assign(self, tps: set[TP], committed: Mapping[TP, int] | None = None) -> dict[TP, int]:  # noqa: ARG002 - Redis knows better
         """Own these partitions. Returns where to go on for those whose shard is loaded by now.
 
         The others load on, and start their partition themselves (`Positions.start_at`).
@@ -229,7 +228,7 @@ class Shards:
                 self._see_end(tp, shard)
                 if shard.log_is_shorter:
                     await self._leave_alone(tp, shard)
-                elif self._is_stuck(tp, shard):
+                elif self._stuck(tp, shard.next, shard.lag):
                     log.warning("partition.stuck", shard=shard.name, next=shard.next)
                     await self._consumer.start_at(tp, shard.next)
             if self._shards and self.log_age_s() > _KAFKA_AWAY_S:
@@ -245,20 +244,6 @@ class Shards:
         end = self._consumer.log_end(tp)
         if end is not None and shard.see_end(end[0], self._shown_ms(end[1])):
             self.log_seen_at = time.monotonic()
-
-    def _is_stuck(self, tp: TP, shard: Shard) -> bool:
-        """Whether records wait and none was folded for long: Faust drops a batch that arrives just as
-        it pauses a partition, and after the last records nothing else would bring it back.
-        """
-        now = time.monotonic()
-        moved_to, since = self._moves.get(tp, (-1, now))
-        if not shard.lag or moved_to != shard.next:
-            self._moves[tp] = shard.next, now
-            return False
-        if now - since > _STUCK_S:
-            self._moves[tp] = shard.next, now
-            return True
-        return False
 
     async def _leave_alone(self, tp: TP, shard: Shard) -> None:
         end = -1 if shard.end is None else shard.end.offset

@@ -1,14 +1,15 @@
-"""Topics that Kafka Connect fills (Salesforce CDC, Debezium), translated into canonical events: one agent each.
+"""Topics that Kafka Connect fills (Salesforce CDC, Debezium), translated into canonical events.
 
-A record is acknowledged once every event made of it is; after a crash it is translated again, into
+A record counts as passed on once every event made of it is acknowledged; after a crash it is translated again, into
 events of the same ids. A record that cannot be translated is a dead letter of its topic.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
+
+from faust.types import TP
 
 from events.adapters.catalogue import TopicSettings, Translator, translator
 from events.adapters.settings import Adapter
@@ -17,22 +18,13 @@ from events.headers import CONTENT_TYPE, RECORDED
 from events.keys import Partitioner, partition_of
 from streams.app import App
 from streams.deadletters import dead_letter
+from streams.inbox import Inbox
 from streams.metrics import WorkerMetrics
 from streams.outbox import Outgoing, Producer, deliver
+from streams.shard import Record
 
 _RECORDS_AT_ONCE: Final = 512
-"""Records under way per adapter: their acknowledgements are waited for together."""
-
-
-@dataclass
-class Received:
-    """A record of a Connect topic. `timestamp` is Unix ms."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+"""Records translated in one go, and delivered together."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ def translated(
     source: Source,
     topic: str,
     partition: int,
-    record: Received,
+    record: Record,
     *,
     partitions: Callable[[str], int],
     partitioner: Partitioner,
@@ -98,65 +90,71 @@ def translated(
 def add_translators(
     app: App,
     found: Sequence[Source],
+    inbox: Inbox,
     *,
     producer: Producer,
     partitions: Callable[[str], int],
     partitioner: Partitioner,
     metrics: WorkerMetrics,
 ) -> None:
-    """Give the Faust app one agent for each source."""
-    for source in found:
-        _add(app, source, producer, partitions, partitioner, metrics)
+    """Give the Faust app an agent for the topics of all sources, which `inbox` owns."""
+    if not found:
+        return
+    connect = app.topic(*sorted(inbox.topics), key_serializer="raw", value_serializer="raw")
+    by_topic = {
+        topic: [source for source in found if topic in source.topics]
+        for topic in {topic for source in found for topic in source.topics}
+    }
 
+    async def pass_on(topic: str, results: list[tuple[Source, Translated]]) -> None:
+        await deliver(producer, [record for _, result in results for record in result.records])
+        for source, result in results:
+            _count(metrics, source, topic, result)
 
-def _add(
-    app: App,
-    source: Source,
-    producer: Producer,
-    partitions: Callable[[str], int],
-    partitioner: Partitioner,
-    metrics: WorkerMetrics,
-) -> None:
-    connect = app.topic(*source.topics, key_serializer="raw", value_serializer="raw")
-    free = asyncio.Semaphore(_RECORDS_AT_ONCE)
-    under_way: set[asyncio.Task[None]] = set()
-
-    async def pass_on(event: Any, topic: str, result: Translated) -> None:
-        try:
-            await deliver(producer, result.records)
-            event.ack()
-        finally:
-            free.release()
-        _count(metrics, source, topic, result)
-
-    @app.agent(connect, name=f"translate_{source.name}")
+    @app.agent(connect, name="translate")
     async def translate(stream: Any) -> AsyncIterator[None]:
         async for event in stream.noack().events():
-            await free.acquire()
             message = event.message
-            result = translated(
-                source,
-                message.topic,
-                message.partition,
-                _received(message),
-                partitions=partitions,
-                partitioner=partitioner,
-            )
-            task = asyncio.create_task(pass_on(event, message.topic, result))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
+            tp = TP(message.topic, message.partition)
+            records = inbox.news(tp, event.value)
+            if not records:
+                event.ack()
+                if records is None:
+                    await inbox.back(tp)
+                yield
+                continue
+            position = inbox.position(tp)
+            for start in range(0, len(records), _RECORDS_AT_ONCE):
+                some = records[start : start + _RECORDS_AT_ONCE]
+                results = [
+                    (
+                        source,
+                        translated(
+                            source,
+                            message.topic,
+                            message.partition,
+                            record,
+                            partitions=partitions,
+                            partitioner=partitioner,
+                        ),
+                    )
+                    for record in some
+                    for source in by_topic[message.topic]
+                ]
+                if inbox.position(tp) != position:
+                    event.ack()
+                    break  # given up meanwhile, and perhaps taken over again somewhere else
+                position = some[-1].offset + 1
+                last = start + len(some) == len(records)
+                await inbox.take(
+                    tp, position, pass_on(message.topic, results), event.ack if last else _nothing
+                )
+            event.value = message.value = None  # Faust keeps it until it is acknowledged: not the records
             yield
 
 
-def _received(message: Any) -> Received:
-    headers = message.headers or ()
-    return Received(
-        offset=message.offset,
-        timestamp=round((message.timestamp or 0) * 1000),
-        key=message.key,
-        value=message.value,
-        headers=list(headers.items() if isinstance(headers, Mapping) else headers),
-    )
+def _nothing() -> None:
+    """A part of a batch is not acknowledged by itself."""
 
 
 def _count(metrics: WorkerMetrics, source: Source, topic: str, result: Translated) -> None:

@@ -3,9 +3,13 @@
 A stock agent costs some 100 microseconds a record; here Faust's machinery is paid per batch
 (docs/adr/0002). Overridden are the few methods of Faust 0.15.3's consumer that fetch, seek and commit;
 rebalances, backpressure, acknowledgements and life-cycle are Faust's own. An app that uses it has an
-attribute `shards` that says which topics come in batches, where they start and how far they are durable.
+attribute `owners` that says of each topic who owns its partitions, where they start and how far they are
+durable. Every topic comes in batches: what Faust does for single records loses some of them when a fetch
+is under way while positions are set (a record beyond the gap counts as acknowledged), and commits beyond
+records that are not acknowledged as long as a partition has no committed offset.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -32,13 +36,13 @@ class Batch(NamedTuple):
     records: Sequence[Any]
 
 
-class Shards(Protocol):
-    """What the transport asks of `app.shards`."""
+class Owner(Protocol):
+    """What the transport asks of whoever owns the partitions of some topics (`app.owners`)."""
 
     topics: frozenset[str]
 
-    async def assign(self, tps: set[TP]) -> dict[TP, int]:
-        """Own these; where to start those that are ready."""
+    async def assign(self, tps: set[TP], committed: Mapping[TP, int]) -> dict[TP, int]:
+        """Own these; where to start those that are ready. `committed`: the group's offsets, 0 if none."""
 
     def rebalanced(self, tps: Iterable[TP]) -> None:
         """The group has assigned these: give up all others."""
@@ -144,11 +148,11 @@ class Consumer(driver.Consumer):
         self._jumps: dict[TP, tuple[int, int]] = {}
 
     @property
-    def shards(self) -> Shards:
-        """The app's shards."""
+    def owners(self) -> Sequence[Owner]:
+        """Who owns the partitions, by topics."""
         app: Any = self.app
-        shards: Shards = app.shards
-        return shards
+        owners: Sequence[Owner] = app.owners
+        return owners
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -162,9 +166,7 @@ class Consumer(driver.Consumer):
             return fetched
         batches: dict[TP, list[Any]] = {}
         for tp, records in fetched.items():
-            if tp.topic not in self.shards.topics:
-                batches[tp] = records
-            elif records:
+            if records:
                 start = await self._continued(ensure_TP(tp), records[0].offset)
                 if start is not None:
                     self._fetched_to[ensure_TP(tp)] = records[-1].offset + 1
@@ -194,15 +196,18 @@ class Consumer(driver.Consumer):
         return min(expected, first)
 
     async def perform_seek(self) -> None:
-        """Start each partition where its shard is; partitions whose shard still loads are paused.
+        """Start each partition where its owner is; partitions whose shard still loads are paused.
 
         Every path of Faust 0.15.3 that sets positions comes through here.
         """
         await super().perform_seek()
-        mine = {tp for tp in self.assignment() if tp.topic in self.shards.topics}
-        self.pause_partitions(mine)
-        for tp, offset in (await self.shards.assign(mine)).items():
-            await self.start_at(tp, offset)
+        assigned = self.assignment()
+        self.pause_partitions(assigned)
+        for owner in self.owners:
+            mine = {tp for tp in assigned if tp.topic in owner.topics}
+            committed = {tp: self._committed_offset[tp] or 0 for tp in mine}
+            for tp, offset in (await owner.assign(mine, committed)).items():
+                await self.start_at(tp, offset)
 
     async def start_at(self, tp: TP, offset: int) -> None:
         """Fetch the partition from this offset on."""
@@ -229,26 +234,27 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Give up what is not ours any more, even if nothing is assigned instead."""
-        self.shards.rebalanced(tp for tp in assigned if tp.topic in self.shards.topics)
+        for owner in self.owners:
+            owner.rebalanced({tp for tp in assigned if tp.topic in owner.topics})
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def wait_empty(self) -> None:
         """Before partitions are given up: make durable what is folded, then as Faust does."""
-        await self.shards.settle(self.app.conf.broker_session_timeout / 2)
+        patience_s = self.app.conf.broker_session_timeout / 2
+        await asyncio.gather(*(owner.settle(patience_s) for owner in self.owners))
         await super().wait_empty()
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if tp.topic not in self.shards.topics:
-            await super()._add_gap(tp, offset_from, offset_to)
+        """Nothing: gaps between batches are the rule, and what is durable is known without them."""
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """What Redis holds is what may be committed: lag tools never see more than that."""
-        batched = {tp for tp in tps if tp.topic in self.shards.topics}
-        committable: dict[TP, int] = super()._filter_committable_offsets(set(tps) - batched)
-        for tp in batched:
+        """What its owner has made durable is what may be committed: lag tools never see more than that."""
+        committable: dict[TP, int] = {}
+        owners = {topic: owner for owner in self.owners for topic in owner.topics}
+        for tp in set(tps):
             self._acked[tp].clear()
             self._acked_index[tp].clear()
-            durable = self.shards.durable(tp)
+            durable = owners[tp.topic].durable(tp)
             if durable and durable > (self._committed_offset[tp] or 0):
                 committable[tp] = durable
         return committable

@@ -23,6 +23,7 @@ from events.topics import TOPICS, dlq_of
 from streams import topics
 from streams.app import App, make_app
 from streams.health import HealthServer, health, readiness
+from streams.inbox import Inbox
 from streams.metrics import WorkerMetrics
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shards import Shards
@@ -78,6 +79,7 @@ class _Worker:
         )
 
         self.sources = sources(config.adapters, zone=config.meaning.company.zone)
+        self.inbox = Inbox(topic for source in self.sources for topic in source.topics)
         for source in self.sources:
             self.metrics.translating(source.name, source.topics)
 
@@ -127,6 +129,7 @@ class _Worker:
         watched = {
             asyncio.create_task(self.shards.checkpoints.run()),
             asyncio.create_task(self.shards.watch_log(_WATCH_S)),
+            asyncio.create_task(self.inbox.watch_log(_WATCH_S)),
             asyncio.create_task(self._tell()),
             asyncio.create_task(app._crashed.wait()),
             asyncio.create_task(app._stopped.wait()),
@@ -160,12 +163,14 @@ class _Worker:
     async def _started(self) -> App | None:
         """Start the app; if Kafka goes away at that moment, another one. None if told to stop."""
         while not self._stop.is_set():
-            app = make_app(self._config.kafka, self._config.worker, self.shards)
+            app = make_app(self._config.kafka, self._config.worker, self.shards, self.inbox)
             consumer: Any = app.consumer  # ours: the transport makes it
             self.shards.attach(consumer, app.producer)
+            self.inbox.attach(consumer)
             add_translators(
                 app,
                 self.sources,
+                self.inbox,
                 producer=app.producer,
                 partitions=partial(self._partitions, consumer),
                 partitioner=self._config.kafka.partitioner,
