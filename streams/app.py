@@ -17,6 +17,9 @@ SCHEME: Final = "kafka-batches"
 _BATCHES_AHEAD: Final = 8
 """Batches that wait in the agent's queue before fetching pauses: more would only fill memory."""
 
+_METADATA_MS: Final = 20_000
+"""A topic that was given more partitions is noticed after at most so long."""
+
 
 class App(faust.App):
     """Faust's app, with the owners of partitions that its transport asks for."""
@@ -42,6 +45,7 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, shards: Shards, *othe
         broker_commit_interval=1.0,
         broker_max_poll_records=worker.fetch_max_records,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=_METADATA_MS,
         producer_acks=-1,
         producer_compression_type="lz4",
         producer_max_request_size=2 * MAX_DEAD_LETTER_BYTES,

@@ -7,6 +7,7 @@ entity is on one shard, and one delta is one checkpoint.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -41,6 +42,10 @@ class ShardState:
     newest_event_ms: int | None
     counts: Mapping[str, int]
     resync_pending: Mapping[str, int]
+    partitions: int | None = None
+    """How many its topic had when it was folded; None in a delta."""
+    replaces: str = ""
+    """The generation that a rebuild has put this one in the place of; empty in a delta."""
 
 
 class Sink(Protocol):
@@ -56,7 +61,7 @@ class Sink(Protocol):
         """Nothing changed, but the shard is true for a later instant."""
 
     def missing(self, shard: str, reason: str) -> None:
-        """The shard cannot be merged: `absent`, `fingerprint` or `unreadable`."""
+        """The shard cannot be merged: `absent`, `fingerprint`, `partitions` or `unreadable`."""
 
     def store_up(self, up: bool) -> None:
         """Whether Redis answers."""
@@ -77,7 +82,11 @@ class Follower:
         """`executor` is where the sink is called; None: right here, on the event loop."""
         self._settings, self._fingerprint, self._sink = settings, fingerprint, sink
         self._executor = executor
-        self._shards = {f"{topic}/{partition}": topic for topic, partition in shards}
+        places = list(shards)
+        self._shards = {f"{topic}/{partition}": topic for topic, partition in places}
+        self._partitions = Counter(topic for topic, _ in places)
+        self._elsewhere: dict[str, int] = {}
+        """Shards that were folded under another number of partitions, and which."""
         self._held: dict[str, ShardState] = {}
         self._read: dict[str, bytes] = {}  # the last entry read of each stream
         self._unreadable: dict[str, str] = {}
@@ -147,15 +156,22 @@ class Follower:
                 # What is held stays: a live worker writes a lost shard again, and numbers go stale till then.
                 if held is None:
                     await self._tell(self._sink.missing, shard, "absent")
+            elif not self._is_ours(shard, stored):
+                # What is held stays, too: of a shard folded under another number of partitions some entities
+                # may lie on other shards, and would count twice.
+                if held is None:
+                    await self._tell(self._sink.missing, shard, "partitions")
             elif stored.fingerprint != self._fingerprint:
                 self._held.pop(shard, None)
                 await self._tell(self._sink.missing, shard, "fingerprint")
             elif held is None and self._unreadable.get(shard) == stored.generation:
                 continue
             elif held is None or held.generation != stored.generation or stored.offset < held.offset:
-                if held is None or stored.offset >= held.offset:
+                # At a lower offset: what a rebuild has put there, but not the old snapshot that a Redis was
+                # restarted with, which its worker is about to write again.
+                if held is None or stored.offset >= held.offset or stored.replaces == held.generation:
                     await self._load(shard)
-            elif stored.offset == held.offset and stored != replace(held, first_append_ms=None):
+            elif stored.offset == held.offset and _told(stored) != _told(held):
                 self._held[shard] = stored
                 await self._tell(self._sink.renew, shard, stored)
 
@@ -174,6 +190,8 @@ class Follower:
             if meta and meta.get(b"generation") == generation:
                 break
         state = shard_state(meta)
+        if not self._is_ours(shard, state):
+            return
         if state.fingerprint != self._fingerprint:
             await self._tell(self._sink.missing, shard, "fingerprint")
             return
@@ -190,6 +208,23 @@ class Follower:
         self._unreadable[shard] = state.generation
         del self._held[shard]
         await self._tell(self._sink.missing, shard, "unreadable")
+
+    def _is_ours(self, shard: str, stored: ShardState) -> bool:
+        """Whether a shard was folded under the number of partitions that this follower was told."""
+        wanted = self._partitions[self._shards[shard]]
+        if stored.partitions in (None, wanted):
+            self._elsewhere.pop(shard, None)
+            return True
+        if self._elsewhere.get(shard) != stored.partitions:
+            self._elsewhere[shard] = stored.partitions or 0
+            log.warning(
+                "shard.other_partitions",
+                shard=shard,
+                partitions=stored.partitions,
+                configured=wanted,
+                next="run `dealpulse repartition`; when it is done, set kafka.partitions and restart",
+            )
+        return False
 
     async def _follow(self) -> None:
         """Deltas until nothing came for a moment; then the caller compares again."""
@@ -217,7 +252,8 @@ class Follower:
                 except UNREADABLE:  # one of them is not as it was written: what changed is loaded as a whole
                     gaps = [names[name] for name, _ in found]
             for shard in gaps:
-                await self._load(shard)
+                if shard not in self._elsewhere:
+                    await self._load(shard)
             if gaps:
                 return
 
@@ -245,6 +281,11 @@ def _do_all(news: Iterable[Callable[[], None]]) -> None:
         each()
 
 
+def _told(state: ShardState) -> ShardState:
+    """Without what only a delta, or only a whole shard, tells."""
+    return replace(state, first_append_ms=None, partitions=None, replaces="")
+
+
 def connect(settings: RedisSettings) -> Any:
     """A connection to the store, as the settings say. It connects at the first request."""
     password = settings.password.get_secret_value() or None
@@ -269,6 +310,8 @@ def shard_state(fields: Mapping[bytes, bytes]) -> ShardState:
         newest_event_ms=int(newest) if newest else None,
         counts={name: int(fields.get(name.encode(), 0)) for name in COUNTS},
         resync_pending=_pending(pending),
+        partitions=int(fields[b"partitions"]) if b"partitions" in fields else None,
+        replaces=fields.get(b"replaces", b"").decode(),
     )
 
 

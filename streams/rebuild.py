@@ -12,7 +12,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aggregators.meaning import Meaning
@@ -20,6 +20,7 @@ from aggregators.state import FORMAT, Folded, fingerprint, partition_state
 from events.clock import Clock
 from events.errors import FaultFoundError
 from events.event import EPOCH_UNIX_S
+from events.keys import partition_of
 from events.producer import start_producer
 from events.settings import KafkaSettings
 from streams.deadletters import dead_letter
@@ -49,6 +50,8 @@ class Rebuilt:
     entities: int
     was: int | None
     seconds: float
+    moved: int = 0
+    """Records that were published again on the partition that is theirs under another number of them."""
 
 
 class Rebuild:
@@ -66,22 +69,48 @@ class Rebuild:
         self._kafka, self._meaning, self._clock, self._show = kafka, meaning, clock, show
         self._store = Store(redis)
         self._producer: Any = None
+        self._moved = 0
 
     async def run(self, places: Collection[Place]) -> list[Rebuilt]:
         """Rebuild these partitions, one after the other; none named: all."""
         try:
             partitions = await partitions_of(self._kafka)
-            return [
-                await self._rebuilt(place, partitions[place[0]])
-                for place in chosen_places(partitions, places)
-            ]
+            chosen = chosen_places(partitions, places)
+            for topic in dict.fromkeys(topic for topic, _ in chosen):
+                await self._require_not_moving(topic, partitions[topic])
+            return [await self._rebuilt(place, partitions[place[0]]) for place in chosen]
         finally:
-            await self._store.close()
-            if self._producer is not None:
-                await self._producer.stop()
+            await self.close()
 
-    async def _rebuilt(self, place: Place, partitions: int) -> Rebuilt:
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._store.close()
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def move(self, place: Place, partitions: int) -> Rebuilt | None:
+        """Rebuild a shard that was folded under another number of partitions; None if it was not.
+
+        Records of entities that belong elsewhere now are published again there, before the shard that
+        lacks them becomes current: whatever interrupts, doing it again does the rest.
+        """
+        before = await self._store.stored(f"{place[0]}/{place[1]}")
+        if before is not None and before.partitions == partitions:
+            return None
+        return await self._rebuilt(place, partitions, moving=True)
+
+    async def _require_not_moving(self, topic: str, partitions: int) -> None:
+        """A rebuild for its own sake would leave out what belongs to other partitions now."""
+        for under in await self._store.partitions_under(topic, partitions):
+            if under != partitions:
+                raise FaultFoundError(
+                    f"{topic} has {partitions} partitions, but some of its shards were folded under {under}: "
+                    "run `dealpulse repartition`, which rebuilds them and moves their records"
+                )
+
+    async def _rebuilt(self, place: Place, partitions: int, *, moving: bool = False) -> Rebuilt:
         began = time.monotonic()
+        self._moved = 0
         state = partition_state(*place, partitions, self._kafka.partitioner, self._meaning)
         shard = Shard(*place, partitions, state, fingerprint(self._meaning))
         before = await self._store.stored(shard.name)
@@ -90,31 +119,32 @@ class Rebuild:
                 f"shard {shard.name} is in format {before.format}, newer than this version's {FORMAT}: "
                 "rebuild it with the version that its workers have"
             )
-        sent_until = 0 if before is None else before.offset
+        sent = _Sent(0, 0) if before is None else _Sent(before.offset, before.partitions if moving else 0)
         async with LogReader(self._kafka, [place]) as log:
             for _ in range(_ATTEMPTS):
-                await self._catch_up(shard, place, log, sent_until)
-                if await self._written(shard, place, log, sent_until):
+                await self._catch_up(shard, place, log, sent)
+                if await self._written(shard, place, log, sent):
                     return Rebuilt(
                         shard.name,
                         shard.base,
                         state.entities,
                         None if before is None else before.offset,
                         time.monotonic() - began,
+                        self._moved,
                     )
         raise FaultFoundError(
             f"shard {shard.name}: its worker was faster {_ATTEMPTS} times. Nothing has changed; try again "
             "when fewer events come, or stop that worker for a moment"
         )
 
-    async def _catch_up(self, shard: Shard, place: Place, log: LogReader, sent_until: int) -> Stored | None:
+    async def _catch_up(self, shard: Shard, place: Place, log: LogReader, sent: "_Sent") -> Stored | None:
         """Fold to the end of the log as it is now. Returns what Redis held at the last look."""
         at_end_since: float | None = None
         while True:
             stored = await self._store.stored(shard.name)
             held = 0 if stored is None else stored.offset
             for records in (await log.fetch()).values():
-                await self._fold(shard, records, sent_until)
+                await self._fold(shard, records, sent)
                 at_end_since = None
             end = log.end(place)
             self._show(shard.name, shard.next, max(held, end or 0))
@@ -129,10 +159,10 @@ class Rebuild:
                 await self._store.lower(shard.name, stored)
                 at_end_since = None
 
-    async def _fold(self, shard: Shard, records: Sequence[Any], sent_until: int) -> None:
+    async def _fold(self, shard: Shard, records: Sequence[Any], sent: "_Sent") -> None:
         """Fold a batch, and send what has to go elsewhere, unless a worker has done that already."""
         folded, records = shard.fold(records, self._shown_ms)
-        outgoing = self._outgoing(shard, folded, records, sent_until)
+        outgoing = self._outgoing(shard, folded, records, sent)
         if outgoing:
             if self._producer is None:
                 self._producer = await start_producer(self._kafka)
@@ -140,30 +170,41 @@ class Rebuild:
         await asyncio.sleep(0)
 
     def _outgoing(
-        self, shard: Shard, folded: Folded, records: Sequence[Any], sent_until: int
+        self, shard: Shard, folded: Folded, records: Sequence[Any], sent: "_Sent"
     ) -> list[Outgoing]:
         rekeys = [
             rekeyed(shard.topic, record, partitions=shard.partitions, partitioner=self._kafka.partitioner)
             for record in (records[position] for position in folded.misplaced)
-            if record.offset >= sent_until
+            if not self._was_sent(shard, record, sent)
         ]
+        self._moved += len(rekeys)
         return rekeys + [
             dead_letter(shard.topic, shard.partition, record, error)
             for record, error in ((records[position], error) for position, error in folded.refused)
-            if record.offset >= sent_until
+            if record.offset >= sent.until
         ]
 
-    async def _written(self, shard: Shard, place: Place, log: LogReader, sent_until: int) -> bool:
+    def _was_sent(self, shard: Shard, record: Any, sent: "_Sent") -> bool:
+        """Whether a worker has published this misplaced record again: not if it was in place then."""
+        if record.offset >= sent.until:
+            return False
+        if not sent.under or record.key is None:
+            return True
+        return partition_of(record.key, sent.under, self._kafka.partitioner) != shard.partition
+
+    async def _written(self, shard: Shard, place: Place, log: LogReader, sent: "_Sent") -> bool:
         """Write the shard in full and make it current; False if that has to be done again."""
         generation = shard.begin_rewrite(alone=True).generation
         while (part := shard.next_slice(_SLICE_SUBJECTS)) is not None:
             await self._store.push(shard.name, generation, part)
             shard.pushed(part, _SLICE_SUBJECTS)
-        stored = await self._catch_up(shard, place, log, sent_until)
+        stored = await self._catch_up(shard, place, log, sent)
         if stored is not None:
             shard.fresh_ms = stored.fresh_ms  # what was complete up to an instant still is
-        switching = shard.prepare_switch(self._clock.now_ms())
-        if await self._store.switch(switching.switch) == "written":
+        switch = shard.prepare_switch(self._clock.now_ms()).switch
+        # Exporters that hold that generation take ours, although its offset may be lower.
+        switch = replace(switch, meta={**switch.meta, "replaces": stored.generation if stored else ""})
+        if await self._store.switch(switch) == "written":
             shard.switched(self._clock.now_ms())
             return True
         await self._store.discard(shard.name, generation)
@@ -171,6 +212,16 @@ class Rebuild:
 
     def _shown_ms(self, unix_ms: int) -> int:
         return self._clock.shown_ms(unix_ms - EPOCH_UNIX_S * 1000)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What a worker has published again or dead-lettered already: everything below offset `until` that
+    was misplaced under `under` partitions (0: the same number as now).
+    """
+
+    until: int
+    under: int
 
 
 class _Sender:

@@ -226,7 +226,10 @@ class Shards:
         while True:
             for tp, shard in list(self._shards.items()):
                 self._see_end(tp, shard)
-                if shard.log_is_shorter:
+                partitions = self._consumer.topic_partitions(tp.topic)
+                if partitions and partitions != shard.partitions:
+                    self._regrown(tp, shard, partitions)
+                elif shard.log_is_shorter:
                     await self._leave_alone(tp, shard)
                 elif self._stuck(tp, shard.next, shard.lag):
                     log.warning("partition.stuck", shard=shard.name, next=shard.next)
@@ -244,6 +247,12 @@ class Shards:
         end = self._consumer.log_end(tp)
         if end is not None and shard.see_end(end[0], self._shown_ms(end[1])):
             self.log_seen_at = time.monotonic()
+
+    def _regrown(self, tp: TP, shard: Shard, partitions: int) -> None:
+        """Give up a shard whose topic has another number of partitions now, until its records are moved."""
+        log.warning("topic.partitions_changed", shard=shard.name, was=shard.partitions, now=partitions)
+        self._shards.pop(tp).let_go()
+        self._restore(tp)
 
     async def _leave_alone(self, tp: TP, shard: Shard) -> None:
         end = -1 if shard.end is None else shard.end.offset

@@ -178,6 +178,16 @@ class Store:
             raise _unreachable(self._settings, error) from error
         return int(held) if held else None
 
+    async def partitions_under(self, topic: str, partitions: int) -> list[int]:
+        """The numbers of partitions that these shards were folded under; of those that are held."""
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for partition in range(partitions):
+                    pipe.hget(self._key(f"{topic}/{partition}", "meta"), "partitions")
+                return [int(held) for held in await pipe.execute() if held]
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+
     def _checkpoint(self, write: Write) -> tuple[str, list[str], list[Any]]:
         meta, delta = _pairs(write.meta), _pairs(write.delta)
         keys = [

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from events.errors import UnreachableError
@@ -83,6 +83,21 @@ def ensure(kafka: KafkaSettings, names: Sequence[str] = NEEDED, *, repair: bool 
                 admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, wanted)])
                 changed[topic.name] = wanted
         return Ensured(created, changed)
+
+
+def grow(kafka: KafkaSettings, partitions: Mapping[str, int]) -> None:
+    """Give these topics more partitions. Raises KafkaUnreachableError, UnreachableError if Kafka refuses."""
+    with _admin(kafka) as admin:
+        answer = admin.create_partitions(
+            {topic: NewPartitions(total_count=count) for topic, count in partitions.items()},
+            raise_errors=False,
+        )
+        for each in answer["results"]:
+            if each["error_code"]:
+                raise UnreachableError(
+                    f"topic {each['name']} gets no more partitions: {each['error_message'] or each['error_code']}. "
+                    "Allow this user to alter topics, or do it with Kafka's own tools and come back."
+                )
 
 
 def _create(admin: Any, kafka: KafkaSettings, names: Sequence[str]) -> list[str]:

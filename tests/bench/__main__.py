@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tests.bench import core, end_to_end, gateway, latency, refresh, scrape
+from tests.bench import core, end_to_end, gateway, latency, outage, recovery, refresh, scrape
 
 RESULTS = Path(__file__).resolve().parents[2] / "bench-results"
 PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
@@ -19,13 +19,16 @@ PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "gateway": gateway.run,
     "refresh": refresh.run,
     "scrape": scrape.run,
+    "recovery": recovery.run,
+    "outage": outage.run,
+    "verify": latency.beside_verify,
 }
 
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(sorted(PARTS)))
 def bench(parts: tuple[str, ...]) -> None:
-    """Run the named parts, or all: core, end_to_end, all_kinds, latency, gateway, refresh, scrape."""
+    """Run the named parts, or all; `--help` names them."""
     found: dict[str, Any] = {"machine": _machine()}
     for name in parts or PARTS:
         click.echo(f"{name} ...", err=True)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,20 @@ from tests.integration.servers import ApacheKafka
 READY_S = 60.0
 
 
-def run(*, rate: int = 2_000, seconds: float = 20.0, probes_per_s: float = 5.0) -> dict[str, Any]:
+def beside_verify(*, rate: int = 1_000, seconds: float = 20.0) -> dict[str, Any]:
+    """The same without and with `dealpulse verify` running over and over beside it, and the growth."""
+    alone = run(rate=rate, seconds=seconds)
+    beside = run(rate=rate, seconds=seconds, verifying=True)
+    return {
+        "alone": alone,
+        "beside_verify": beside,
+        "p99_growth": round(beside["p99_ms"] / alone["p99_ms"] - 1, 2),
+    }
+
+
+def run(
+    *, rate: int = 2_000, seconds: float = 20.0, probes_per_s: float = 5.0, verifying: bool = False
+) -> dict[str, Any]:
     """Publish at `rate` and watch when each probe's deal shows in the number of open deals of its team.
 
     A probe is a new open deal of a rep that no other event names; it is visible when `/metrics` shows
@@ -53,6 +67,13 @@ def run(*, rate: int = 2_000, seconds: float = 20.0, probes_per_s: float = 5.0) 
             stack.callback(process.terminate)
         asyncio.run(publish(broker.brokers, lines(20_000), topics=False))
         _until_ready(port)
+        if verifying:
+            again = 'while :; do "$0" -m dealpulse --quiet verify --json > /dev/null; done'
+            beside = subprocess.Popen(
+                ["sh", "-c", again, sys.executable], env=environ, start_new_session=True
+            )
+            stack.callback(beside.wait)
+            stack.callback(os.killpg, beside.pid, signal.SIGKILL)
         delays = asyncio.run(_probe(broker.brokers, port, rate=rate, seconds=seconds, per_s=probes_per_s))
     delays.sort()
     return {

@@ -7,7 +7,10 @@ import redis
 
 from aggregators.meaning import Meaning
 from aggregators.state import fingerprint
+from events.clock import Clock
+from events.settings import KafkaSettings
 from streams.follower import Follower, ShardState
+from streams.rebuild import Rebuild
 from streams.settings import RedisSettings
 from tests.integration.servers import Broker
 from tests.integration.traffic import (
@@ -96,3 +99,35 @@ def test_a_follower_holds_what_the_worker_wrote(empty_broker: Broker, redis_url:
     for shard, each in stored().items():
         assert seen.chunks[shard] == each.facts
         assert seen.states[shard].counts == each.counts
+
+
+def test_a_follower_takes_a_rebuilt_shard_at_once_though_its_offset_is_lower(
+    empty_broker: Broker, redis_url: str, unique: str
+) -> None:
+    brokers, seen, shard = empty_broker.brokers, Seen(), "crm.opportunity/1"
+    make_topics(brokers)
+    publish(brokers, [deal(number) for number in range(200)])
+    with Worker(brokers, redis_url, group=unique):
+        wait_for_all(brokers, redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.hincrby(f"dealpulse:{{{shard}}}:meta", "offset", 5)
+
+    async def follow() -> None:
+        settings = RedisSettings(url=redis_url)
+        follower = Follower(settings, SHARDS, fingerprint=fingerprint(Meaning()), sink=seen)
+        following = asyncio.create_task(follower.run())
+        try:
+            async with asyncio.timeout(30):
+                while len(seen.states) < PARTITIONS:  # noqa: ASYNC110 - told by plain calls
+                    await asyncio.sleep(0.02)
+                beyond = seen.states[shard].offset
+                rebuild = Rebuild(KafkaSettings(brokers=brokers), settings, Meaning(), Clock())
+                (rebuilt,) = await rebuild.run([("crm.opportunity", 1)])
+                assert rebuilt.offset == beyond - 5
+                while seen.states[shard].offset != rebuilt.offset:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        finally:
+            following.cancel()
+        assert seen.told.count(("replace", shard)) == 2
+
+    asyncio.run(follow())
