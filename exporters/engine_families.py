@@ -41,7 +41,7 @@ ENGINE_LIST: Final = (
         "The instant the numbers are true for: every record appended before it is in them."),
     _engine("evaluated_timestamp_seconds", "The as-of instant of the evaluation shown."),
     _engine("last_event_timestamp_seconds", "Newest event time folded, by topic.", labels=("topic",)),
-    _engine("partitions_missing", "Shards absent from the merge, or of another fingerprint."),
+    _engine("partitions_missing", "Shards absent from the merge, of another fingerprint or number of partitions."),
     _engine("resync_pending", "Entities waiting for a full statement; an open `*` counts as one.",
         labels=("source", "topic")),
     _engine("office_open", "1 inside the working hours of the company calendar, else 0."),

@@ -230,7 +230,7 @@ def offsets_reached(url: str, topic: str, ends: dict[int, int]) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
     """Wait for a condition; fails, saying what was waited for."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -238,7 +238,7 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30.
         time.sleep(0.02)
 
 
-def wait_for_all(brokers: str, url: str, *, seconds: float = 30.0) -> None:
+def wait_for_all(brokers: str, url: str, *, seconds: float = 60.0) -> None:
     """Wait until Redis holds every record there is now, republished ones included."""
 
     def all_there() -> bool:
