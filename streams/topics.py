@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from events.errors import UnreachableError
@@ -88,14 +88,11 @@ def ensure(kafka: KafkaSettings, names: Sequence[str] = NEEDED, *, repair: bool 
 def grow(kafka: KafkaSettings, partitions: Mapping[str, int]) -> None:
     """Give these topics more partitions. Raises KafkaUnreachableError, UnreachableError if Kafka refuses."""
     with _admin(kafka) as admin:
-        answer = admin.create_partitions(
-            {topic: NewPartitions(total_count=count) for topic, count in partitions.items()},
-            raise_errors=False,
-        )
-        for each in answer["results"]:
-            if each["error_code"]:
+        answer = admin.create_partitions(dict(partitions), raise_errors=False)
+        for each in answer.results:
+            if each.error_code:
                 raise UnreachableError(
-                    f"topic {each['name']} gets no more partitions: {each['error_message'] or each['error_code']}. "
+                    f"topic {each.name} gets no more partitions: {each.error_message or each.error_code}. "
                     "Allow this user to alter topics, or do it with Kafka's own tools and come back."
                 )
 

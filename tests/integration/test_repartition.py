@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewPartitions
+from kafka.admin import KafkaAdminClient
 
 from events.headers import RECORDED
 from events.keys import partition_of
@@ -66,7 +66,7 @@ class System:
         """Do with Kafka's own tools what nobody told dealpulse of."""
         admin = KafkaAdminClient(bootstrap_servers=self.brokers)
         try:
-            admin.create_partitions({topic: NewPartitions(total_count=AFTER)})
+            admin.create_partitions({topic: AFTER})
         finally:
             admin.close()
 
@@ -153,8 +153,7 @@ def test_grown_partitions_are_seen_and_every_record_and_shard_is_moved(
                 seconds=60,
             )
             assert worker.get("/readyz")[0] == 503
-            # 3: there is no exporter where it looks for one.
-            found = {each["name"]: each for each in system.json("doctor", code=3)["checks"]}
+            found = {each["name"]: each for each in system.json("doctor", code=1)["checks"]}
             assert "dealpulse repartition" in found[f"topic {DEALS}"]["fix"]
             before = json.loads(exporter.get("/api/kpi?kpi=open")[1])
             assert system.json("verify", code=1)["differences"]
