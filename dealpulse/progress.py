@@ -66,6 +66,22 @@ class Progress:
         return f"[{'#' * full}{'.' * (_CELLS - full)}] {text}"
 
 
+def over_shards(progress: Progress, at_least: int = 0) -> Callable[[str, int, int], None]:
+    """What a rebuild tells (shard, records folded, of at least so many), summed up for one bar.
+
+    `at_least`: the records of all shards together, as far as they are known before.
+    """
+    seen: dict[str, tuple[int, int]] = {}
+
+    def show(shard: str, records: int, of: int) -> None:
+        seen[shard] = records, max(records, of)
+        progress.expect(max(at_least, sum(of for _, of in seen.values())))
+        done = sum(records for records, _ in seen.values())
+        progress.show(done, done)
+
+    return show
+
+
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes}:{seconds:02}"

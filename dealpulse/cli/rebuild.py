@@ -46,7 +46,7 @@ def rebuild(
         raise UsageError("which shards? Name them (--partition crm.opportunity/3) or say --all")
     settings = invocation.settings({"kafka.brokers": options["brokers"], "redis.url": options["redis_url"]})
 
-    from dealpulse.progress import Progress
+    from dealpulse.progress import Progress, over_shards
     from events.clock import Clock
     from streams.rebuild import Rebuild
     from streams.verify import place_of
@@ -57,11 +57,7 @@ def rebuild(
             raise UsageError("nobody is there to be asked: say --yes")
         click.confirm(f"Rebuild {', '.join(partitions) or 'all shards'}?", abort=True, err=True)
     progress = Progress(1, quiet=invocation.quiet)
-
-    def show(_shard: str, records: int, of: int) -> None:
-        progress.expect(of)
-        progress.show(records, records)
-
+    show = over_shards(progress)
     work = Rebuild(settings.kafka, settings.redis, settings.meaning, Clock.from_env(), show=show)
     try:
         done = asyncio.run(work.run(places))

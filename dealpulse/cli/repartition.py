@@ -36,7 +36,7 @@ def repartition(
     """
     settings = invocation.settings({"kafka.brokers": options["brokers"], "redis.url": options["redis_url"]})
 
-    from dealpulse.progress import Progress
+    from dealpulse.progress import Progress, over_shards
     from events.clock import Clock
     from streams.repartition import plans
     from streams.repartition import repartition as moved
@@ -47,11 +47,7 @@ def repartition(
     done = []
     if todo and yes:
         progress = Progress(1, quiet=invocation.quiet)
-
-        def show(_shard: str, records: int, of: int) -> None:
-            progress.expect(of)
-            progress.show(records, records)
-
+        show = over_shards(progress, sum(each.records for each in todo))
         try:
             done = asyncio.run(
                 moved(settings.kafka, settings.redis, settings.meaning, Clock.from_env(), todo, show=show)
