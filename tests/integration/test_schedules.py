@@ -217,8 +217,9 @@ class Schedules(RuleBasedStateMachine):
     @rule(who=st.integers(0, 1), what=st.sampled_from(["assign", "assign", "revoke", "crash"]))
     def membership(self, who: int, what: str) -> None:
         worker = self.workers[who]
-        if what != "assign":
+        if what == "revoke":
             worker.shards.keep_only(())
+            self.run(asyncio.sleep(0))  # loads that are given up let go of their connections
         if what == "crash":
             self.run(_closed(worker))
             self.workers[who] = self.run(self._new())
@@ -344,7 +345,6 @@ class Schedules(RuleBasedStateMachine):
         self.redis_holds_the_fold_of_a_prefix()
         assert self._is_done()
         for worker in self.workers:
-            worker.shards.keep_only(())
             self.run(_closed(worker))
         self.redis.close()
 
@@ -371,7 +371,10 @@ class Schedules(RuleBasedStateMachine):
 
 
 async def _closed(worker: Worker) -> None:
-    """End a worker's connections, once the loading it was told to give up has let go of them."""
+    """Give up everything and end a worker's connections, once loads under way have let go of theirs."""
+    loading = list(worker.shards._restores.values())
+    worker.shards.keep_only(())
+    await asyncio.gather(*loading, return_exceptions=True)
     for _ in range(5):
         await asyncio.sleep(0)
     await worker.shards.store.close()
