@@ -190,7 +190,7 @@ def built(table: DealTable, ask: Ask, rows: Int64, instants: Int64) -> list[Deal
 
     def person(code: int) -> str | None:
         if code not in persons:
-            source, _, id_ = names[code].rpartition("\0")
+            source, _, id_ = names[code].partition("\0")
             persons[code] = people.resolve(id_, source)
         return persons[code]
 
