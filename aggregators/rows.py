@@ -244,7 +244,7 @@ def event_of(subject: str, key: bytes, row: Any, labels: list[str], names: list[
         for field, column, texts in _TEXTS:
             if (code := int(row[column])) > 0:
                 found = (labels if texts == "labels" else names)[code]
-                data[field] = found.rpartition("\0")[2] if field == "owner_id" else found
+                data[field] = found.partition("\0")[2] if field == "owner_id" else found
             elif code == 0:
                 data[field] = None
         amount, created, close = int(row["amount"]), int(row["created"]), int(row["close"])

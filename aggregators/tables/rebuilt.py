@@ -92,7 +92,7 @@ class TabledDeals:
         pairs = np.unique(cut[owner][rows].astype(np.int64) << 32 | (cut[day][rows].astype(np.int64) + 2**31))
         found: dict[str, list[date]] = defaultdict(list)
         for pair in pairs.tolist():
-            source, _, id_ = self._table.names.texts[pair >> 32].rpartition("\0")
+            source, _, id_ = self._table.names.texts[pair >> 32].partition("\0")
             rep = ask.people.resolve(id_, source)
             if rep is not None:
                 found[rep].append(day_of((pair & 0xFFFFFFFF) - 2**31))
@@ -190,7 +190,7 @@ def built(table: DealTable, ask: Ask, rows: Int64, instants: Int64) -> list[Deal
 
     def person(code: int) -> str | None:
         if code not in persons:
-            source, _, id_ = names[code].rpartition("\0")
+            source, _, id_ = names[code].partition("\0")
             persons[code] = people.resolve(id_, source)
         return persons[code]
 

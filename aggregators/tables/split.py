@@ -74,7 +74,7 @@ class Split:
         """The employee, by alias, that each owner code means (F36)."""
         self._reps = _grown(self._reps, len(names.texts))
         for code in _unknown(self._reps, owners):
-            source, _, id_ = names.texts[code].rpartition("\0")
+            source, _, id_ = names.texts[code].partition("\0")
             self._reps[code] = self.group(self._people.resolve(id_, source))
         return self._reps[owners]
 

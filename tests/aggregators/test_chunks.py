@@ -66,3 +66,13 @@ def test_a_second_rewrite_begins_anew() -> None:
 
 def statements(of: DealState) -> list[tuple[str, OrderKey]]:
     return sorted((event.subject, order_key(event)) for event in of.events())
+
+
+def test_an_owner_whose_id_holds_a_nul_keeps_it() -> None:
+    written = state()
+    value = envelope("opportunity", "changed", "o1", 1, {"owner_id": "null\0inside"})
+    written.fold([b"o1"], [value])
+
+    (event,) = written.events()
+
+    assert event.data["owner_id"] == "null\0inside"
