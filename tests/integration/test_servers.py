@@ -12,6 +12,7 @@ import redis
 
 from dealpulse.child import ChildError
 from dealpulse.embedded import RedisServer, Tansu, cluster_id
+from events.errors import UsageError
 from tests.integration.servers import Broker
 
 PARENT = """
@@ -83,7 +84,7 @@ def test_a_killed_redis_starts_again_empty_on_the_same_port() -> None:
 
 def test_a_port_in_use_is_one_clear_line() -> None:
     with RedisServer() as server:
-        with pytest.raises(ChildError) as caught:
+        with pytest.raises(UsageError) as caught:
             Tansu(server.port).start()
 
         assert f"port {server.port}" in str(caught.value)
