@@ -391,11 +391,37 @@ def _forward(
     moved_at = np.where(ahead[moved_by], since[moved_by], since[groups.starts][groups.number])
     # A back-dated close may begin before the last move, or before the last reopening: no time twice.
     reopened_by = groups.before(groups.filled(reopening), 0)
-    awake = np.where(reopening[reopened_by], since[reopened_by], UNKNOWN)
-    awake = np.maximum(awake, groups.before(moved_at, UNKNOWN))
-    asleep = since - np.maximum(groups.before(closed_at, 0), awake)
+    reopened_at = np.where(reopening[reopened_by], since[reopened_by], UNKNOWN)
+    closed_before = groups.before(closed_at, 0)
+    awake = np.maximum(reopened_at, groups.before(moved_at, UNKNOWN))
+    asleep = since - np.maximum(closed_before, awake)
     total = np.cumsum(np.where(reopening, np.maximum(asleep, 0), 0))
-    return moved_at + total - total[moved_by]
+    forward: Int64 = moved_at + total - total[moved_by]
+    # One that begins before the last reopening may also reach behind what was counted so far.
+    for deal in np.unique(groups.number[reopening & (closed_before < reopened_at)]).tolist():
+        _slept_through(forward, moved_at, deal, groups, reopening, since, closed_at)
+    return forward
+
+
+def _slept_through(
+    forward: Int64,
+    moved_at: Int64,
+    deal: int,
+    groups: _Groups,
+    reopening: Bool,
+    since: Int64,
+    closed_at: Int64,
+) -> None:
+    """Write the last forward moves of a deal whose times of being closed overlap: rare, so plainly."""
+    closed: list[tuple[int, int]] = []
+    for row in np.flatnonzero(groups.number == deal).tolist():
+        if reopening[row]:
+            closed.append((int(closed_at[row - 1]), int(since[row])))
+        covered, end = 0, int(moved_at[row])
+        for start, stop in sorted(closed):
+            covered += max(0, stop - max(start, end))
+            end = max(end, stop)
+        forward[row] = moved_at[row] + covered
 
 
 def _creator(groups: _Groups, stated_owner: Ints, t: Int64, created: Int64, known: Bool) -> Ints:

@@ -31,7 +31,7 @@ from events.topics import entity_of
 
 FORMAT: Final = 1
 """Of the chunks. A worker leaves chunks of a newer format alone."""
-FACTS_VERSION: Final = 2
+FACTS_VERSION: Final = 3
 """Of what `deal_facts` computes: raise it with every change of its meaning or columns."""
 _MANY_STATEMENTS: Final = 32
 """From here on an entity's event ids are looked up in a set instead of one by one."""

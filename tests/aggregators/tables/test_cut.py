@@ -244,6 +244,22 @@ def _dumped(state: PartitionState) -> DealTable:
     return table
 
 
+def test_a_close_dated_before_the_last_reopening_was_a_close_all_that_time() -> None:
+    noon = 734_515_200_000_000_000  # 2023-04-11
+
+    def said(name: str, time_ns: int, **data: Any) -> Event:
+        return Event("opportunity", "changed", "opp-1", "/crm/a", name, time_ns, "", True, None, data)
+
+    events = [
+        said("created", noon - DAY * 10**6),
+        said("e0", noon, stage="Won"),
+        said("e1", noon),
+        said("e2", noon, stage="Won", close_date=date(2023, 4, 10)),
+        said("e3", noon + 1),
+    ]
+    same_cuts(events, table_of(state_of(events)))
+
+
 def test_day_number_is_counted_from_2000() -> None:
     assert day_number(date(2000, 1, 2)) == 1
 
