@@ -28,6 +28,14 @@ log = get_logger("worker")
 _SLICE_SUBJECTS: Final = 2_000
 """Entities per slice of a rewrite: some 20 ms, so that folding goes on in between."""
 _RETRY_S: Final = 0.5
+_FACTS_BYTES_PER_S: Final = 8 * 1024 * 1024
+"""Facts written a second beyond which the gap grows: a deal of 10,000 statements is a megabyte of facts each
+time it changes, and 50 of these a second are more than exporters take in."""
+
+
+def gap_s(facts_bytes: int, *, shortest_s: float, longest_s: float) -> float:
+    """Seconds to let pass after a round that wrote so many bytes: the more, the longer changes coalesce."""
+    return max(shortest_s, min(facts_bytes / _FACTS_BYTES_PER_S, longest_s))
 
 
 class Owner(Protocol):
@@ -61,6 +69,8 @@ class Checkpoints:
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._written_at: dict[str, float] = {}
+        self._facts_bytes = 0
+        """Of facts, written since the last gap."""
         self.store_answers = True
         """Whether Redis answered the last time it was asked."""
 
@@ -76,7 +86,9 @@ class Checkpoints:
             if not await self.write():
                 await asyncio.sleep(_RETRY_S)
                 self.wake()
-            await asyncio.sleep(self._gap_s)
+            pause_s = gap_s(self._facts_bytes, shortest_s=self._gap_s, longest_s=self._gap_behind_s)
+            self._facts_bytes = 0
+            await asyncio.sleep(pause_s)
 
     async def settle(self, seconds: float) -> bool:
         """Write everything that has changed; whether that was done within so many seconds."""
@@ -155,6 +167,7 @@ class Checkpoints:
             if outcome == "written":
                 self._written_at[shard.name] = ended
                 self._metrics.checkpoints.labels("written").inc()
+                self._facts_bytes += len(pending.write.change.facts)
                 shard.wrote(self._clock.now_ms())
                 if shard.changed:  # by what was folded while this one waited for acknowledgements
                     self.wake()
