@@ -62,6 +62,19 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(
         listed = [json.loads(line) for line in answer.stdout.splitlines()]
         assert {each["reason"] for each in listed} == {"invalid_data", "malformed"}
         names = {each["reason"]: each["name"] for each in listed}
+
+        def chosen(*options: str) -> set[str]:
+            found = run("dlq", "list", "--json", *servers, *options)
+            assert found.returncode == 0, found.stderr
+            return {json.loads(line)["name"] for line in found.stdout.splitlines()}
+
+        earliest = min(each["appended_at"] for each in listed)
+        assert chosen("--reason", "malformed") == {names["malformed"]}
+        assert chosen("--topic", "crm.opportunity") == set(names.values())
+        assert chosen("--topic", "crm.contract") == set()
+        assert chosen("--since", earliest) == set(names.values())
+        assert chosen("--until", earliest) == set()
+
         (whole,) = json.loads(run("dlq", "show", names["invalid_data"], "--json", *servers).stdout)
         assert whole["value"] == bad.decode()
         assert whole["key"] == "opp-1"

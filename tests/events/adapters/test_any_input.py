@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -143,11 +144,11 @@ def damaged(document: Any, random: Random) -> bytes:
             case 0:
                 del holder[key]
             case 1 if isinstance(holder, list):
-                holder.append(holder[key])
+                holder.append(deepcopy(holder[key]))
             case 2 if isinstance(holder, dict):
-                holder[random.choice(JUNK[16:20])] = holder[key]
+                holder[random.choice(JUNK[16:20])] = deepcopy(holder[key])
             case _:
-                holder[key] = random.choice(JUNK)
+                holder[key] = deepcopy(random.choice(JUNK))  # the next damage may be done to it
     body = json.dumps(document, ensure_ascii=random.random() < 0.5).encode()
     match random.randrange(12):
         case 0:

@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -41,7 +42,7 @@ def test_what_is_quickly_good_is_good_for_the_reader() -> None:
         document: Any = json.loads(json.dumps(random.choice([FULL, EVENT])))
         for _ in range(random.randrange(3)):
             holder, key = random.choice(list(places(document)))
-            holder[key] = random.choice(JUNK)
+            holder[key] = deepcopy(random.choice(JUNK))
         value = json.dumps(document).encode()
         subject = subject_if_quick(value)
         quick += subject is not None
