@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from aggregators.calendar import Calendar
 from aggregators.explain_page import explained, explained_question
@@ -70,6 +70,15 @@ class ExporterConfig:
     version: str
 
 
+class _Part(NamedTuple):
+    """Some families as they were last worked out: as of when, and when that was (monotonic seconds)."""
+
+    names: frozenset[str] = frozenset()
+    families: Mapping[str, Series] = {}
+    evaluated_ms: int | None = None
+    at: float = 0.0
+
+
 class Exporter:
     """One merged snapshot, evaluated on a thread of its own, so that the event loop never waits for it."""
 
@@ -90,6 +99,7 @@ class Exporter:
         self._evaluated_ms: int | None = None
         self._evaluated_at: float | None = None
         self._families: dict[str, Series] = {}
+        self._part_held = _Part()
         self._frozen = 0
         self._refreshing, self._reading = asyncio.Lock(), asyncio.Lock()
         self._follower = Follower(
@@ -118,12 +128,34 @@ class Exporter:
     # Answers
 
     async def exposition(self, *, openmetrics: bool, names: Sequence[str]) -> bytes:
-        """The text of `/metrics`, evaluated at most once per `exporter.refresh`."""
+        """The text of `/metrics`, evaluated at most once per `exporter.refresh`; of `names`, only these."""
+        if names:
+            return await self._part(frozenset(names), openmetrics=openmetrics)
         started = time.monotonic()
         await self._refresh()
-        body, series = await self._on_engine(lambda: self._rendered(openmetrics=openmetrics, names=names))
+        body, series = await self._on_engine(
+            lambda: self._rendered(self._families, self._evaluated_ms, openmetrics=openmetrics)
+        )
         self._self.series = series
         self._self.scrape_seconds = time.monotonic() - started
+        return body
+
+    async def _part(self, names: frozenset[str], *, openmetrics: bool) -> bytes:
+        """The text of some families, for which no others need be worked out."""
+        async with self._refreshing:
+            part = self._part_held
+            if part.names != names or time.monotonic() - part.at >= self._config.exporter.refresh:
+                now_ms, at = self._clock.now_ms(), time.monotonic()
+                part = _Part(names)
+                if self.snapshot.fresh_ms is not None:
+                    found = await self._on_engine(lambda: self._evaluated(now_ms, names))
+                    part = _Part(names, found, now_ms, at)
+                self._part_held = part
+        body, _ = await self._on_engine(
+            lambda: self._rendered(
+                part.families, part.evaluated_ms, openmetrics=openmetrics, names=tuple(names)
+            )
+        )
         return body
 
     async def kpi(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
@@ -238,10 +270,10 @@ class Exporter:
             gc.freeze()
             self._frozen = held
 
-    def _evaluated(self, now_ms: int) -> dict[str, Series]:
+    def _evaluated(self, now_ms: int, names: frozenset[str] = frozenset()) -> dict[str, Series]:
         self._freeze()
         reported = self._reported.families(self._freezing.held, self._evaluator, now_ms)
-        return {**self._kpis.evaluate(now_ms), **reported}
+        return {**self._kpis.evaluate(now_ms, names), **reported}
 
     async def _keep_slow_figures(self) -> None:
         """KPIs about sets and plug-ins, worked out aside: changes and scrapes never wait for them."""
@@ -265,27 +297,34 @@ class Exporter:
         for kpi, why in failed.items():
             log.error("figures.failed", kpi=kpi, error=why)
 
-    def _rendered(self, *, openmetrics: bool, names: Sequence[str]) -> tuple[bytes, int]:
+    def _rendered(
+        self,
+        kpis: Mapping[str, Series],
+        evaluated_ms: int | None,
+        *,
+        openmetrics: bool,
+        names: Sequence[str] = (),
+    ) -> tuple[bytes, int]:
         families: list[tuple[Family, Samples]] = []
         age_ms = self._age_ms()
         if age_ms is not None and age_ms <= self._config.exporter.max_staleness * 1000:
-            families = self._kept_families()
-        families += self._self.families(self._evaluated_ms)
+            families = self._shown(kpis, whole=not names)
+        families += self._self.families(evaluated_ms)
         series = sum(len(samples) for _, samples in families if isinstance(samples, dict))
         return self._exposition.render(families, openmetrics=openmetrics, names=names), series
 
-    def _kept_families(self) -> list[tuple[Family, Samples]]:
-        """The KPI families; those by rep are left out whole where there are too many series."""
+    def _shown(self, kpis: Mapping[str, Series], *, whole: bool) -> list[tuple[Family, Samples]]:
+        """The KPI families; those by rep are left out whole where all families have too many series."""
         limit = self._config.exporter.series_limit
-        found = [(self._kpis.families[name], series) for name, series in self._families.items()]
-        by_rep = sum(len(series) for family, series in found if family.tier == "rep")
-        total = sum(len(series) for _, series in found)
-        if total <= limit:
-            self._self.suppressed = 0
-            return list(found)
+        found = [(self._kpis.families[name], series) for name, series in kpis.items()]
+        if whole:
+            by_rep = sum(len(series) for family, series in found if family.tier == "rep")
+            total = sum(len(series) for _, series in found)
+            if total > limit and not self._self.suppressed:
+                log.warning("series.suppressed", series=total, limit=limit, by_rep=by_rep)
+            self._self.suppressed = by_rep if total > limit else 0
         if not self._self.suppressed:
-            log.warning("series.suppressed", series=total, limit=limit, by_rep=by_rep)
-        self._self.suppressed = by_rep
+            return list(found)
         return [(family, series) for family, series in found if family.tier != "rep"]
 
     def _age_ms(self) -> int | None:

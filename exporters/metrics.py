@@ -2,7 +2,7 @@
 
 import platform
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from functools import partial
 from typing import Final
@@ -56,6 +56,8 @@ class KpiMetrics:
         self._prompt_kpis = [name for name in self._figures.kpis if is_prompt(find_kpi(name))]
         self._by_purchases = meaning.kpis.customer_basis == "purchases"
         self._failing: set[str] = set()
+        self._gives: dict[str, frozenset[str]] = {}
+        """The families that each job has ever built."""
         self._kept = Kept(meaning)
 
     def slow_due(self, now_ms: int) -> dict[str, object]:
@@ -121,10 +123,10 @@ class KpiMetrics:
             **self._counted.families(kpi, asked, teams, by_rep=self._settings.rep_series),
         }
 
-    def evaluate(self, now_ms: int) -> dict[str, Series]:
+    def evaluate(self, now_ms: int, names: Collection[str] = ()) -> dict[str, Series]:
         """All KPI families in the order of the registry, those of the slow road as last worked out.
 
-        Figures that fail leave out the families of their own KPI, and a line in the log, once.
+        With `names`, only what these families need is worked out; what comes with it is given, too. Figures that fail leave out the families of their own KPI, and a line in the log, once.
         """
         evaluator, asked = self._evaluator, Asked(self._evaluator, now_ms)
         teams, reps = self._figures.teams(evaluator, now_ms), self._figures.reps(evaluator, now_ms)
@@ -145,8 +147,12 @@ class KpiMetrics:
             jobs.append(("rep_names", lambda: self._extras.rep_names(evaluator, now_ms)))
         self._kept.begin(evaluator, now_ms)
         for name, build in jobs:
+            if names and not self._gives.get(name, frozenset(names)).intersection(names):
+                continue
             try:
-                found.update(build() if name in MOVING else self._kept.take(name, build))
+                built = build() if name in MOVING else self._kept.take(name, build)
+                self._gives[name] = self._gives.get(name, frozenset()).union(built)
+                found.update(built)
             except Exception as error:  # noqa: BLE001 - one KPI (a plug-in's, say) must not cost the others
                 self._fails(name, error)
             else:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -119,6 +120,30 @@ def test_text_is_what_everybody_else_gets_compressed_if_they_like(stand: Stand) 
         packed = await get("/metrics?name[]=dealpulse_open_opportunities", auto_decompress=False)
         assert packed.headers["Content-Encoding"] == "gzip"
         assert gzip.decompress(await packed.read()).decode().splitlines() == lines
+
+    asked(exporter_of(stand, Frozen()), questions)
+
+
+def test_some_families_are_those_of_the_whole_text(stand: Stand) -> None:
+    names = (
+        "dealpulse_open_opportunities",
+        "dealpulse_rep_win_samples",
+        "dealpulse_stagnation_average_seconds",
+        "dealpulse_opportunities_created_recent",
+        "dealpulse_config_info",
+        "dealpulse_evaluated_timestamp_seconds",
+    )
+
+    async def questions(get: Get) -> None:
+        async def of(name: str, path: str) -> list[str]:
+            lines = (await (await get(path)).text()).splitlines()
+            return [line for line in lines if name in re.split(r"[{ ]", line)]
+
+        parts = {name: await of(name, f"/metrics?name[]={name}") for name in names}
+        assert all(len(lines) > 2 for lines in parts.values())
+        assert parts == {name: await of(name, "/metrics") for name in names}
+        assert parts == {name: await of(name, f"/metrics?name[]={name}") for name in names}
+        assert await of(names[0], f"/metrics?name[]={names[0]}&name[]={names[1]}") == parts[names[0]]
 
     asked(exporter_of(stand, Frozen()), questions)
 
