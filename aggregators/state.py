@@ -577,11 +577,27 @@ def _not_fast(_: bytes) -> Event:
     raise ValueError("left to the canonical reader")
 
 
-def statement_chunk_events(entity: str, chunk: bytes) -> Iterator[Event]:
-    """The events in a chunk of statements of a topic without symbols (all but opportunities)."""
+class Statement(NamedTuple):
+    """One statement of an entity without symbols (all but opportunities), as a chunk carries it."""
+
+    subject: bytes
+    key: bytes
+    said: bytes
+
+    def event(self, entity: str) -> Event:
+        """The event that it came from, about an entity of that kind."""
+        return decode_event(entity, self.subject.decode(), self.key, self.said)
+
+
+def statements_in(chunk: bytes) -> Iterator[Statement]:
+    """What a chunk of statements of a topic without symbols (all but opportunities) carries."""
     _, subjects, keys, said, _ = unpack(chunk)
-    for subject, key, data in zip(subjects, keys, said, strict=True):
-        yield decode_event(entity, subject.decode(), key, data)
+    return map(Statement._make, zip(subjects, keys, said, strict=True))
+
+
+def statement_chunk_events(entity: str, chunk: bytes) -> Iterator[Event]:
+    """The events in such a chunk."""
+    return (statement.event(entity) for statement in statements_in(chunk))
 
 
 def fact_chunk(chunk: bytes) -> tuple[list[Any], list[bytes], Any, Any]:
