@@ -205,6 +205,7 @@ def test_while_kafka_is_down_senders_are_told_to_wait_and_then_all_arrive() -> N
 
 @pytest.mark.kafka
 @pytest.mark.e2e
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_kafka_down_for_twenty_seconds_loses_nothing() -> None:
     with ApacheKafka() as kafka:

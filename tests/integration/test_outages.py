@@ -29,6 +29,7 @@ def _kafka_can_run() -> None:
         pytest.skip(why_not)
 
 
+@pytest.mark.long  # the short form of chaos does the same faults, and more
 def test_kafka_and_redis_die_and_freeze_while_events_flow() -> None:
     with ExitStack() as stack:
         broker = stack.enter_context(ApacheKafka())

@@ -213,6 +213,7 @@ def test_rebuild_repairs_planted_faults_while_a_worker_and_an_exporter_go_on(sys
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_rebuild_replaces_a_shard_whose_offset_is_beyond_the_log(system: System) -> None:
     system.redis.hincrby(f"dealpulse:{{{DEALS}}}:meta", "offset", 3)
     with system.worker() as worker:
