@@ -15,7 +15,7 @@ def expose(registry: CollectorRegistry, accept: str, names: tuple[str, ...] = ()
     """The families (those of the samples `names` alone, if any are given), and their content type."""
     chosen: Any = _WithUnits(registry.restricted_registry(names) if names else registry)
     if negotiate(accept):
-        return generate_openmetrics(chosen), OPENMETRICS  # type: ignore[no-untyped-call]
+        return generate_openmetrics(chosen), OPENMETRICS  # type: ignore[no-untyped-call]  # prometheus_client has no types there
     return generate_latest(chosen), TEXT
 
 

@@ -43,7 +43,7 @@ async def load(address: str, requests: Sequence[bytes], *, seconds: float, at_on
     ended = [loop.create_future() for _ in range(at_once)]
     for end in ended:
         await loop.create_connection(
-            lambda end=end: _Sender(waiting, found.taken, began + seconds, end),  # type: ignore[misc]
+            lambda end=end: _Sender(waiting, found.taken, began + seconds, end),  # type: ignore[misc]  # mypy cannot infer a lambda's default
             host,
             int(port),
         )

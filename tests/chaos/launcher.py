@@ -85,9 +85,9 @@ def _wrap() -> None:
         return found
 
     # mypy: each has the signature of what it wraps; assigning a function to a class is the point here
-    Store.write, Store.push, Store.switch = written, pushed, switched  # type: ignore[method-assign, assignment]
-    Store.statements = loaded  # type: ignore[method-assign]
-    Consumer._filter_committable_offsets = committed  # type: ignore[method-assign]
+    Store.write, Store.push, Store.switch = written, pushed, switched  # type: ignore[method-assign, assignment]  # fault points exist only here
+    Store.statements = loaded  # type: ignore[method-assign]  # a fault point, as above
+    Consumer._filter_committable_offsets = committed  # type: ignore[method-assign]  # a fault point, as above
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ def test_a_shard_that_cannot_be_read_is_missing_until_it_is_written_anew(redis_u
             key = f"dealpulse:{{{shard}}}"
             client.rpush(f"{key}:g2:{part}", b"\x94not a chunk")
             client.hset(f"{key}:meta", "generation", "g2")
-            wait_until(lambda shard=shard: shard in exporter.get("/readyz")[1], "it is missing")  # type: ignore[misc]
+            wait_until(lambda shard=shard: shard in exporter.get("/readyz")[1], "it is missing")  # type: ignore[misc]  # mypy cannot infer a lambda's default
             assert exporter.get("/readyz")[0] == 503
             client.hset(f"{key}:meta", "generation", "g1")
             wait_until(lambda: exporter.get("/readyz")[0] == 200, "it is back")

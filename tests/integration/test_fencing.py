@@ -112,7 +112,7 @@ def test_a_shard_that_cannot_be_read_is_built_anew_from_the_log(redis_url: str) 
 def test_a_fault_of_ours_while_a_shard_is_loaded_ends_the_worker(redis_url: str) -> None:
     async def flow() -> Exception:
         worker = Worker(Log(), RedisSettings(url=redis_url))
-        worker.shards.store.stored = fails  # type: ignore[method-assign]
+        worker.shards.store.stored = fails  # type: ignore[method-assign]  # the fault that is tested
         await worker.shards.assign({PLACE})
         async with asyncio.timeout(5):
             error = await worker.shards.fault

@@ -124,7 +124,7 @@ def test_a_follower_takes_a_rebuilt_shard_at_once_though_its_offset_is_lower(
                 rebuild = Rebuild(KafkaSettings(brokers=brokers), settings, Meaning(), Clock())
                 (rebuilt,) = await rebuild.run([("crm.opportunity", 1)])
                 assert rebuilt.offset == beyond - 5
-                while seen.states[shard].offset != rebuilt.offset:  # noqa: ASYNC110
+                while seen.states[shard].offset != rebuilt.offset:  # noqa: ASYNC110 - told by plain calls
                     await asyncio.sleep(0.02)
         finally:
             following.cancel()
