@@ -193,7 +193,7 @@ class Checkpoints:
                 return
             if shard.pending is not None:
                 return
-        switching = shard.prepare_switch(self._clock.now_ms())
+        switching = shard.prepare_switch(self._clock.now_ms(), deltas_kept=self._deltas_kept)
         if not self._all_sent(switching.sends):
             return
         outcome = await self._store.switch(switching.switch)

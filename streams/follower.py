@@ -1,9 +1,10 @@
 """Following the shards in Redis: what an exporter is told of them, and in what order.
 
 Each shard is loaded once, whole, then kept current by the deltas that every checkpoint appends in the
-same atomic step. A delta is taken if it starts at the offset held; after a gap (the stream is bounded),
-under a new generation or another fingerprint the shard is loaded anew. Shards never lie half: one
-entity is on one shard, and one delta is one checkpoint.
+same atomic step. A delta is taken if it starts at the offset held; after a gap (the stream is bounded)
+the chunks that are new in the shard's list are read; under a generation that does not continue the one
+held, or another fingerprint, the shard is loaded anew. Shards never lie half: one entity is on one shard,
+and one delta is one checkpoint.
 """
 
 import asyncio
@@ -89,6 +90,8 @@ class Follower:
         """Shards that were folded under another number of partitions, and which."""
         self._held: dict[str, ShardState] = {}
         self._read: dict[str, bytes] = {}  # the last entry read of each stream
+        self._chunks: dict[str, int] = {}
+        """How many chunks of its list are held of each shard: after a gap those behind them are read."""
         self._unreadable: dict[str, str] = {}
         """Shard -> the generation of it that could not be read."""
         self._redis: Any = None
@@ -176,17 +179,56 @@ class Follower:
                 await self._tell(self._sink.renew, shard, stored)
 
     async def _load(self, shard: str) -> None:
-        kind = "facts" if self._shards[shard] == DEALS else "statements"
+        """Bring a shard up to what is stored: by the chunks that are new in its list, or as a whole."""
+        held = self._held.get(shard)
+        if held is None or not await self._catch_up(shard, held):
+            await self._load_whole(shard)
+
+    async def _catch_up(self, shard: str, held: ShardState) -> bool:
+        """Read what a gap has hidden; False where what is held is not the beginning of what is stored.
+
+        Loading a large shard may take longer than the stream keeps deltas: this always comes to an end.
+        """
+        count = self._chunks[shard]
+        meta, chunks, newest = await self._stored(shard, held.generation, count)
+        if not meta or meta.get(b"generation") != held.generation.encode():
+            return False
+        state = shard_state(meta)
+        stored = int(meta[self._list(shard) + b"_chunks"])
+        if (
+            state.fingerprint != held.fingerprint
+            or state.offset < held.offset
+            or stored != count + len(chunks)
+            or not self._is_ours(shard, state)
+        ):
+            return False
+        self._read[shard] = newest[0][0] if newest else b"0-0"
+        self._held[shard], self._chunks[shard] = state, stored
+        news: list[Callable[[], None]] = [partial(self._sink.extend, shard, chunk, state) for chunk in chunks]
+        try:
+            await self._tell(_do_all, news or [partial(self._sink.renew, shard, state)])
+        except UNREADABLE:  # perhaps the whole can be read, and else it is set aside
+            return False
+        return True
+
+    def _list(self, shard: str) -> bytes:
+        return b"facts" if self._shards[shard] == DEALS else b"statements"
+
+    async def _stored(self, shard: str, generation: str, start: int) -> tuple[Any, list[bytes], Any]:
+        """Of one instant: a shard's meta, the chunks of a generation from `start` on, the newest delta."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(self._key(shard, "meta"))
+            pipe.lrange(self._key(shard, f"{generation}:{self._list(shard).decode()}"), start, -1)
+            pipe.xrevrange(self._key(shard, "deltas"), count=1)
+            meta, chunks, newest = await pipe.execute()
+        return meta, chunks, newest
+
+    async def _load_whole(self, shard: str) -> None:
         while True:
             generation = await self._redis.hget(self._key(shard, "meta"), "generation")
             if generation is None:
                 return
-            name = f"{generation.decode()}:{kind}"
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hgetall(self._key(shard, "meta"))
-                pipe.lrange(self._key(shard, name), 0, -1)
-                pipe.xrevrange(self._key(shard, "deltas"), count=1)
-                meta, chunks, newest = await pipe.execute()
+            meta, chunks, newest = await self._stored(shard, generation.decode(), 0)
             if meta and meta.get(b"generation") == generation:
                 break
         state = shard_state(meta)
@@ -195,8 +237,13 @@ class Follower:
         if state.fingerprint != self._fingerprint:
             await self._tell(self._sink.missing, shard, "fingerprint")
             return
+        if len(chunks) != int(meta[self._list(shard) + b"_chunks"]):
+            # Redis has dropped some. Its worker finds out, and writes them again; till then what is held stays.
+            if shard not in self._held:
+                await self._set_aside(shard, state, LookupError("some of its chunks are lost"))
+            return
         self._read[shard] = newest[0][0] if newest else b"0-0"
-        self._held[shard] = state
+        self._held[shard], self._chunks[shard] = state, len(chunks)
         try:
             await self._tell(self._sink.replace, shard, chunks, state)
         except UNREADABLE as error:
@@ -206,7 +253,7 @@ class Follower:
         """Leave a shard out that cannot be read, until it is written anew: the others go on."""
         log.error("shard.unreadable", shard=shard, error=f"{type(error).__name__}: {error}")
         self._unreadable[shard] = state.generation
-        del self._held[shard]
+        self._held.pop(shard, None)
         await self._tell(self._sink.missing, shard, "unreadable")
 
     def _is_ours(self, shard: str, stored: ShardState) -> bool:
@@ -232,43 +279,54 @@ class Follower:
         if not streams:
             await asyncio.sleep(_BLOCK_MS / 1000)
             return
-        names = {self._key(shard, "deltas").encode(): shard for shard in self._held}
         deadline = asyncio.get_running_loop().time() + _BLOCK_MS / 1000
         while asyncio.get_running_loop().time() < deadline:
-            found = await self._redis.xread(streams, block=_BLOCK_MS // 2)
-            # All that came is told in one go: the sink may be at work, and each telling waits its turn.
-            news: list[Callable[[], None]] = []
-            gaps: list[str] = []
-            for name, entries in found or ():
-                shard = names[name]
-                for entry, fields in entries:
-                    self._read[shard] = streams[name.decode()] = entry
-                    if not self._take(shard, fields, news):
-                        gaps.append(shard)
-                        break
-            if news:
-                try:
-                    await self._tell(_do_all, news)
-                except UNREADABLE:  # one of them is not as it was written: what changed is loaded as a whole
-                    gaps = [names[name] for name, _ in found]
-            for shard in gaps:
-                if shard not in self._elsewhere:
-                    await self._load(shard)
-            if gaps:
+            if not await self._take_news(streams, block_ms=_BLOCK_MS // 2):
                 return
+
+    async def _take_news(self, streams: dict[Any, Any], *, block_ms: int | None) -> bool:
+        """Take what has come, waiting so long for it; False if something had to be loaded instead.
+
+        `streams` says per key where reading goes on, and is kept current.
+        """
+        names = {self._key(shard, "deltas").encode(): shard for shard in self._held}
+        found = await self._redis.xread(streams, block=block_ms)
+        # All that came is told in one go: the sink may be at work, and each telling waits its turn.
+        news: list[Callable[[], None]] = []
+        gaps: list[str] = []
+        for name, entries in found or ():
+            shard = names[name]
+            for entry, fields in entries:
+                self._read[shard] = streams[name.decode()] = entry
+                if not self._take(shard, fields, news):
+                    gaps.append(shard)
+                    break
+        if news:
+            try:
+                await self._tell(_do_all, news)
+            except UNREADABLE:  # one of them is not as it was written: what changed is loaded as a whole
+                for name, _ in found:
+                    await self._load_whole(names[name])
+                return False
+        for shard in gaps:
+            if shard not in self._elsewhere:
+                await self._load(shard)
+        return not gaps
 
     def _take(self, shard: str, fields: Mapping[bytes, bytes], news: list[Callable[[], None]]) -> bool:
         """Add what one delta brings to the news; False if the shard has to be loaded instead."""
         held, state = self._held[shard], shard_state({**fields, b"offset": fields[b"to"]})
         if int(fields[b"to"]) <= held.offset and state.generation == held.generation:
             return True
-        if (
-            int(fields[b"from"]) != held.offset
-            or state.generation != held.generation
-            or state.fingerprint != held.fingerprint
-        ):
+        # A compaction says the same anew, and goes on from there: nothing of what is held changes.
+        goes_on = state.generation == held.generation or fields.get(b"continues") == held.generation.encode()
+        if int(fields[b"from"]) != held.offset or not goes_on or state.fingerprint != held.fingerprint:
             return False
         self._held[shard] = state
+        if state.generation != held.generation:
+            self._chunks[shard] = int(fields[self._list(shard) + b"_chunks"])
+        elif fields[b"facts"]:
+            self._chunks[shard] += 1
         if fields[b"facts"]:
             news.append(partial(self._sink.extend, shard, fields[b"facts"], state))
         else:  # duplicates or dead letters alone: the offset moves, no entity does

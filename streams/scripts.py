@@ -73,13 +73,19 @@ SWITCH: Final = (
     _CHUNKS
     + """
 -- KEYS: meta, statements, facts (of the rewrite)
--- ARGV: to, generation, statements, facts, chunks pushed: statements, facts, prefix of the lists, meta...
+-- ARGV: to, generation, statements, facts, chunks pushed: statements, facts, prefix of the shard's keys,
+--       base, the generation that this one continues ('' if none), deltas kept,
+--       number of meta arguments, meta..., delta...
 local held = redis.call('HMGET', KEYS[1], 'offset', 'generation')
 if held[2] == ARGV[2] and held[1] == ARGV[1] then return 'written' end
 if held[1] and tonumber(held[1]) > tonumber(ARGV[1]) then return 'fenced' end
 if lacks(KEYS[2], KEYS[3], ARGV[5], ARGV[6]) then return 'gone' end
 append(KEYS[2], KEYS[3], ARGV[3], ARGV[4])
-redis.call('HSET', KEYS[1], unpack(ARGV, 8))
+local from_delta = 12 + tonumber(ARGV[11])
+redis.call('HSET', KEYS[1], unpack(ARGV, 12, from_delta - 1))
+if held[1] == ARGV[8] and held[2] == ARGV[9] then
+  redis.call('XADD', ARGV[7] .. 'deltas', 'MAXLEN', ARGV[10], '*', unpack(ARGV, from_delta))
+end
 redis.call('PERSIST', KEYS[2])
 redis.call('PERSIST', KEYS[3])
 if held[2] then

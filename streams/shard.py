@@ -269,8 +269,11 @@ class Shard:
         rewrite.chunks = rewrite.chunks[0] + statements, rewrite.chunks[1] + facts
         rewrite.facts_bytes += facts_bytes
 
-    def prepare_switch(self, now_ms: int) -> Switching:
-        """The last step of the rewrite, with what has changed since its slices."""
+    def prepare_switch(self, now_ms: int, *, deltas_kept: int = 1) -> Switching:
+        """The last step of the rewrite, with what has changed since its slices.
+
+        After a compaction whoever follows goes on with a delta, one of `deltas_kept`.
+        """
         if self.switching is None:
             rewrite = self.rewrite
             assert rewrite is not None
@@ -280,8 +283,20 @@ class Shard:
             self.pushed(change, 0)
             self._lists = rewrite.chunks
             self._facts_bytes = self._full_bytes = rewrite.facts_bytes
-            self.generation = rewrite.generation
-            switch = Switch(self.name, self.next, rewrite.generation, change, pushed, self._fields(now_ms))
+            continued, self.generation = self.generation, rewrite.generation
+            lists = {"statements_chunks": self._lists[0], "facts_chunks": self._lists[1]}
+            switch = Switch(
+                shard=self.name,
+                to=self.next,
+                generation=rewrite.generation,
+                change=change,
+                pushed=pushed,
+                meta=self._fields(now_ms),
+                base=self.base,
+                continues=continued,
+                delta={**self._delta(change, now_ms), "continues": continued, **lists},
+                deltas_kept=self._deltas_kept(len(change.facts), deltas_kept),
+            )
             self.switching = Switching(switch, tuple(self.sends))
             self.sends = []
         return self.switching

@@ -78,6 +78,12 @@ class Switch:
     pushed: tuple[int, int]
     """Chunks of statements and of facts that the rewrite has pushed so far."""
     meta: Fields
+    base: int
+    continues: str
+    """The generation that this one says anew, of which Redis holds all below `base`; "" if there is none."""
+    delta: Fields
+    """What whoever holds that at `base` lacks at `to`."""
+    deltas_kept: int
 
 
 class Store:
@@ -123,9 +129,11 @@ class Store:
     async def switch(self, switch: Switch) -> Outcome:
         """Make a rewrite current."""
         statements, facts = self._lists(switch.shard, switch.generation)
+        meta, delta = _pairs(switch.meta), _pairs(switch.delta)
         arguments = [
             *(switch.to, switch.generation, switch.change.statements, _facts(switch.change)),
-            *(*switch.pushed, self._key(switch.shard, ""), *_pairs(switch.meta)),
+            *(*switch.pushed, self._key(switch.shard, ""), switch.base, switch.continues),
+            *(switch.deltas_kept, len(meta), *meta, *delta),
         ]
         keys = [self._key(switch.shard, "meta"), statements, facts]
         return (await self._run([(scripts.SWITCH, keys, arguments)]))[0]

@@ -1,17 +1,22 @@
 """What a worker writes is what an exporter's follower reads: loaded, then kept current by deltas."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 
+from aggregators.compare import Differences, compare_facts
 from aggregators.meaning import Meaning
-from aggregators.state import fingerprint
+from aggregators.state import fingerprint, partition_state
 from events.clock import Clock
 from events.settings import KafkaSettings
-from streams.follower import Follower, ShardState
+from streams.follower import Follower, ShardState, connect
 from streams.rebuild import Rebuild
 from streams.settings import RedisSettings
+from streams.shard import Shard
+from streams.store import Store
 from tests.integration.servers import Broker
 from tests.integration.traffic import (
     PARTITIONS,
@@ -131,3 +136,89 @@ def test_a_follower_takes_a_rebuilt_shard_at_once_though_its_offset_is_lower(
         assert seen.told.count(("replace", shard)) == 2
 
     asyncio.run(follow())
+
+
+def test_a_compaction_is_one_more_delta_and_a_gap_is_read_from_the_list(redis_url: str) -> None:
+    """Neither lets a follower load a shard again, which takes seconds in a large company."""
+    seen, name = Seen(), "crm.opportunity/0"
+    settings = RedisSettings(url=redis_url)
+    follower: Any = Follower(
+        settings, [("crm.opportunity", 0)], fingerprint=fingerprint(Meaning()), sink=seen
+    )
+
+    async def follow() -> None:
+        store, shard = Store(settings), _empty_shard()
+        follower._redis = connect(settings)
+        kept = 16
+
+        async def take_news() -> Any:
+            streams = {f"dealpulse:{{{name}}}:deltas": follower._read[name]}
+            return await follower._take_news(streams, block_ms=None)
+
+        async def checkpoint(number: int) -> None:
+            _fold(shard, number)
+            pending = shard.prepare(0, deltas_kept=kept)
+            assert pending is not None
+            assert await store.write([pending.write]) == ["written"]
+            shard.wrote(0)
+
+        async def rewrite(*, alone: bool) -> None:
+            rewrite = shard.begin_rewrite(alone=alone)
+            while (part := shard.next_slice(10)) is not None:
+                await store.push(shard.name, rewrite.generation, part)
+                shard.pushed(part, 10)
+            _fold(shard, shard.next)  # comes while the slices are written
+            switch = shard.prepare_switch(0, deltas_kept=kept).switch
+            assert await store.switch(switch) == "written"
+            shard.switched(0)
+
+        try:
+            await rewrite(alone=True)
+            await follower._reconcile()
+            for number in range(1, 31):
+                await checkpoint(number)
+            assert await take_news() is False, "a gap"
+            await rewrite(alone=False)
+            await checkpoint(32)
+            assert await take_news()
+            await rewrite(alone=False)
+            await checkpoint(34)
+            assert await take_news()
+            await follower._reconcile()
+        finally:
+            await store.close()
+            await follower._redis.aclose()
+        assert seen.states[name].offset == shard.next == 35
+        wanted, found = [shard.state.dump(shard.state.subjects(), first=True).facts], Differences()
+        compare_facts(name, seen.chunks[name], wanted, found, lambda _subject: True)
+        assert not found.total, found.kept
+
+    asyncio.run(follow())
+    assert seen.told.count(("replace", name)) == 1
+    assert follower._chunks[name] == len(_chunks_of(redis_url, name))
+
+
+def _chunks_of(redis_url: str, shard: str) -> list[bytes]:
+    with redis.Redis.from_url(redis_url) as client:
+        generation: Any = client.hget(f"dealpulse:{{{shard}}}:meta", "generation")
+        chunks: Any = client.lrange(f"dealpulse:{{{shard}}}:{generation.decode()}:facts", 0, -1)
+        return list(chunks)
+
+
+def _empty_shard() -> Shard:
+    state = partition_state("crm.opportunity", 0, 1, "murmur2", Meaning())
+    return Shard("crm.opportunity", 0, 1, state, fingerprint(Meaning()))
+
+
+def _fold(shard: Shard, number: int) -> None:
+    message = deal(number)
+    shard.fold([_Logged(number, 0, message.key, message.value)], lambda ms: ms)
+
+
+@dataclass
+class _Logged:
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()

@@ -3,7 +3,8 @@
 Two workers' shards of one partition are driven step by step against a model of the log: batches come
 late, twice, after a seek; checkpoints are refused, lost on the way or answered to nobody; Kafka holds
 back acknowledgements; Redis forgets everything or goes back to an old snapshot; workers crash, and own
-the partition both at once, as a paused one and its successor do.
+the partition both at once, as a paused one and its successor do. An exporter's follower looks at it from
+time to time, and what it holds must be the facts of a prefix, too.
 
 What the machine can see was tried by breaking its subject, one thing at a time. Each of these failed
 `test_hundreds_of_schedules…` within a minute:
@@ -12,6 +13,8 @@ What the machine can see was tried by breaking its subject, one thing at a time.
     streams/shards.py      an assignment one record later; a batch that begins one beyond what is folded
     streams/shard.py       records delivered again counted again; durable as soon as a checkpoint is prepared
     streams/checkpoint.py  a write that waits for no acknowledgement; a refused shard that is kept
+    streams/follower.py    a gap after which the first missing chunk is left out; a shard loaded of which
+                           Redis has dropped chunks; a delta of another generation taken as if it continued
 
 A checkpoint without its fence of *generations* passes: the lists of another generation have other
 lengths than the shard's account of them, which the script refuses as well.
@@ -35,14 +38,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from aggregators.compare import Differences, compare_facts
 from aggregators.meaning import Meaning
-from aggregators.state import PartitionState, partition_state
+from aggregators.state import PartitionState, fingerprint, partition_state
 from events.canonical import order_key
 from events.clock import Clock
 from events.headers import DLQ_OFFSET
 from events.log import captured
 from events.settings import KafkaSettings
 from events.topics import is_dlq
+from streams.follower import Follower, ShardState, connect
 from streams.metrics import WorkerMetrics
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shards import Shards
@@ -159,6 +164,30 @@ class Worker:
         return outcomes
 
 
+class Held:
+    """What an exporter holds of the shard: chunks of facts, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.state: ShardState | None = None
+
+    def replace(self, shard: str, chunks: list[bytes], state: ShardState) -> None:
+        self.chunks, self.state = list(chunks), state
+
+    def extend(self, shard: str, chunk: bytes, state: ShardState) -> None:
+        self.chunks.append(chunk)
+        self.state = state
+
+    def renew(self, shard: str, state: ShardState) -> None:
+        self.state = state
+
+    def missing(self, shard: str, reason: str) -> None:
+        self.chunks, self.state = [], None
+
+    def store_up(self, up: bool) -> None:
+        """Nobody asks here."""
+
+
 class Schedules(RuleBasedStateMachine):
     """One partition, two workers, one Redis."""
 
@@ -168,7 +197,9 @@ class Schedules(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.log = Log()
-        self.settings = RedisSettings(url=self.url, prefix="machine", delta_stream_length=16)
+        self.settings = RedisSettings(url=self.url, prefix="machine")
+        # Shorter than anybody may set it, so that what an exporter has missed is often gone.
+        self.settings = self.settings.model_copy(update={"delta_stream_length": 3})
         self.redis: Any = redis.Redis.from_url(self.url)
         self.redis.flushdb()
         self.snapshot: dict[bytes, bytes] = {}
@@ -196,6 +227,12 @@ class Schedules(RuleBasedStateMachine):
         for who in range(2):
             self.membership(who, "assign")
         self.checkpoint(0, "", 4)
+
+        self.held = Held()
+        self.follower: Any = Follower(
+            self.settings, [(TOPIC, 0)], fingerprint=fingerprint(Meaning()), sink=self.held
+        )
+        self.follower._redis = connect(self.settings)
 
     async def _new(self) -> Worker:
         return Worker(self.log, self.settings)
@@ -229,10 +266,18 @@ class Schedules(RuleBasedStateMachine):
             for shard in worker.shards.live():
                 assert worker.consumer.position == shard.next, "fetching goes on where folding does"
 
-    @rule(who=st.integers(0, 1), count=st.integers(1, 8), fault=FAULTS, rounds=st.integers(1, 4))
-    def deliver_and_checkpoint(self, who: int, count: int, fault: str, rounds: int) -> None:
+    @rule(
+        who=st.integers(0, 1),
+        count=st.integers(1, 8),
+        fault=FAULTS,
+        rounds=st.integers(1, 4),
+        seen=st.sampled_from(["", "looks", "follows", "follows"]),
+    )
+    def deliver_and_checkpoint(self, who: int, count: int, fault: str, rounds: int, seen: str) -> None:
         self._deliver(self.workers[who], count)
         self.checkpoint(who, fault, rounds)
+        if seen:
+            self.exporter(seen)
 
     @rule(who=st.integers(0, 1), count=st.integers(1, 8))
     def deliver(self, who: int, count: int) -> None:
@@ -288,11 +333,51 @@ class Schedules(RuleBasedStateMachine):
                 self.damaged.add(key.decode().split(":")[-2])
                 self.redis.delete(key)
 
-    @rule(who=st.integers(0, 1))
-    def compact(self, who: int) -> None:
+    @rule(what=st.sampled_from(["looks", "follows", "follows"]))
+    def exporter(self, what: str) -> None:
+        """It compares what it holds with what is stored, or takes the deltas that have come."""
+        if what == "looks":
+            self.run(self.follower._reconcile())
+        elif self.follower._held:
+            streams = {
+                self.follower._key(shard, "deltas"): read for shard, read in self.follower._read.items()
+            }
+            self.run(self.follower._take_news(streams, block_ms=None))
+
+    @rule(who=st.integers(0, 1), times=st.integers(4, 6))
+    def exporter_falls_behind(self, who: int, times: int) -> None:
+        """More checkpoints than the stream keeps deltas."""
+        self.exporter("looks")
+        for _ in range(times):
+            self.append(1, "good")
+            self._deliver(self.workers[who], 1)
+            self.checkpoint(who, "", 1)
+        self.exporter("follows")
+
+    @invariant()
+    def the_exporter_holds_the_facts_of_a_prefix(self) -> None:
+        if self.held.state is None:
+            return
+        wanted, counts = self._fold(self.held.state.offset)
+        found = Differences()
+        compare_facts(SHARD, self.held.chunks, _facts(wanted), found, lambda _subject: True)
+        assert not found.total, found.kept
+        assert self.held.state.counts == counts
+
+    @rule(who=st.integers(0, 1), count=st.integers(0, 4))
+    def compact(self, who: int, count: int) -> None:
+        """A rewrite of a shard that is current, with news before its last step."""
+        self.checkpoint(who, "", 1)
+        for what in ("looks", "follows"):
+            self.exporter(what)
         for shard in self.workers[who].shards.live():
             if shard.rewrite is None and shard.generation:
                 shard.begin_rewrite(alone=False)
+        self.checkpoint(who, "", 1)
+        if count:
+            self._deliver(self.workers[who], count)
+        self.checkpoint(who, "", 2)
+        self.exporter("follows")
 
     @invariant()
     def redis_holds_the_fold_of_a_prefix(self) -> None:
@@ -344,6 +429,12 @@ class Schedules(RuleBasedStateMachine):
                 break
         self.redis_holds_the_fold_of_a_prefix()
         assert self._is_done()
+        for what in ("looks", "follows", "looks"):
+            self.exporter(what)
+        self.the_exporter_holds_the_facts_of_a_prefix()
+        assert self.held.state is not None
+        assert self.held.state.offset == len(self.log.records)
+        self.run(self.follower._redis.aclose())
         for worker in self.workers:
             self.run(_closed(worker))
         self.redis.close()
@@ -378,6 +469,10 @@ async def _closed(worker: Worker) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     await worker.shards.store.close()
+
+
+def _facts(state: PartitionState) -> list[bytes]:
+    return [state.dump(state.subjects(), first=True).facts]
 
 
 def _events(state: PartitionState) -> list[Any]:
