@@ -100,9 +100,13 @@ class Entity:
         if known is not None and order_key(event) <= order_key(known):
             return False
         self._by_event[name] = event
+        self.forget()
+        return True
+
+    def forget(self) -> None:
+        """Let go of what was derived from the statements: it is derived again when somebody asks."""
         for derived in ("events", "statements", "alive", "_stated"):
             self.__dict__.pop(derived, None)
-        return True
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -202,6 +206,13 @@ class Pending:
     since_ms: int
 
 
+class _Each(NamedTuple):
+    """What was derived of each entity of a kind, and the ids of those that have changed since."""
+
+    values: dict[str, Any]
+    changed: set[str]
+
+
 class Tabled(Protocol):
     """Opportunities that live in fact tables and packed statements: what `aggregators.ask` needs of them."""
 
@@ -237,6 +248,7 @@ class Company:
         self._entities: dict[str, dict[str, Entity]] = defaultdict(dict)
         self._versions: dict[str, int] = {}
         self._derived: dict[Hashable, tuple[tuple[int, ...], Any]] = {}
+        self._each: dict[str, dict[Hashable, _Each]] = defaultdict(dict)
         self.tabled: Tabled | None = None
         """Where the opportunities are, if they are not among the entities here."""
 
@@ -256,6 +268,9 @@ class Company:
             entity = kind[event.subject] = Entity(event.entity, event.subject)
         if entity.fold(event):
             self._versions[event.entity] = self._versions.get(event.entity, 0) + 1
+            if event.entity in self._each:
+                for kept in self._each[event.entity].values():
+                    kept.changed.add(event.subject)
 
     def versions(self, *kinds: str) -> tuple[int, ...]:
         """Of each kind of entity a number that grows with every event that changed something."""
@@ -302,6 +317,27 @@ class Company:
         self._derived[key] = kept  # put back as the newest: the one unused for longest goes first
         found: Derived = kept[1]
         return found
+
+    def each(
+        self, key: Hashable, derive: Callable[[Entity], Derived | None], kind: str
+    ) -> Mapping[str, Derived]:
+        """What `derive` gives of every entity of a kind, by id, in no order; where it is None, nothing.
+
+        It is kept under `key`, and asked again of those alone that have changed since.
+        """
+        kept = self._each[kind].get(key)
+        if kept is None:
+            kept = self._each[kind][key] = _Each({}, set(self._entities[kind]))
+        for entity_id in kept.changed:
+            entity = self._entities[kind][entity_id]
+            value = derive(entity)
+            entity.forget()  # there may be a million of them
+            if value is None:
+                kept.values.pop(entity_id, None)
+            else:
+                kept.values[entity_id] = value
+        kept.changed.clear()
+        return kept.values
 
     def events(self) -> Iterator[Event]:
         """Every event that stands, in no order."""

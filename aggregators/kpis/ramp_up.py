@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from aggregators.ask import Ask
 from aggregators.calendar import ALWAYS, DAY_MS, Span
+from aggregators.company import Company, Entity
 from aggregators.kpi import Contribution, Kpi, Reading, Text
 from aggregators.kpis.rep_retention import hires
 from aggregators.people import Employee, Spell
@@ -34,16 +36,34 @@ def first_win(ask: Ask, window: Span) -> Iterator[Contribution]:
 def contacts(ask: Ask) -> Mapping[str, list[date]]:
     """The local days of each rep's completed contacts with prospects, by the as-of instant."""
     found: dict[str, list[date]] = defaultdict(list)
-    for activity in ask.company.living("activity"):
-        if (activity.newest("with") or "prospect") != "prospect":
-            continue
+    for contact in prospect_contacts(ask.company).values():
+        rep = ask.people.resolve(contact.rep_id, contact.source)
+        if rep is not None and contact.at_ms <= ask.as_of_ms:
+            found[rep].append(contact.day)
+    return found
+
+
+class Contact(NamedTuple):
+    """A completed contact with a prospect: whose, by the id that a source gave, and when."""
+
+    rep_id: str | None
+    source: str
+    at_ms: int
+    day: date
+
+
+def prospect_contacts(company: Company) -> Mapping[str, Contact]:
+    """Every completed contact with a prospect, by the id of its activity, in no order."""
+
+    def contact(activity: Entity) -> Contact | None:
+        reps = activity.history("rep_id") if activity.alive else ()
+        if not reps or (activity.newest("with") or "prospect") != "prospect":
+            return None
         completed = activity.newest("completed_at")
         at_ms = activity.statements[0].time_ms if completed is None else completed
-        reps = activity.history("rep_id")
-        rep = ask.people.resolve(reps[-1].value, reps[-1].event.source) if reps else None
-        if rep is not None and at_ms <= ask.as_of_ms:
-            found[rep].append(ask.calendar.day(at_ms))
-    return found
+        return Contact(reps[-1].value, reps[-1].event.source, at_ms, company.calendar.day(at_ms))
+
+    return company.each("contact", contact, "activity")
 
 
 def creations(ask: Ask) -> Mapping[str, list[date]]:
