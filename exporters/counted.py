@@ -121,9 +121,9 @@ class Counted:
         for prefix, by, windows in (("", ("team",), PLANS), ("rep_", ("rep", "team"), REP_PLANS)):
             series: Series = {}
             for window in windows:
-                rows = asked.rows(Answer("coverage", "amount"), by, window, self._calendar)
+                rows = asked.pairs(Answer("coverage", "amount"), by, window, self._calendar)
                 missing = {labels: row.denominator or 0 for labels, row in rows}
-                for holder, row in asked.rows(Answer("target", "amount"), by, window, self._calendar):
+                for holder, row in asked.pairs(Answer("target", "amount"), by, window, self._calendar):
                     if row.samples:
                         gap = max(missing.get(holder, 0), 0)
                         series[*holder, window, self._currency] = float(gap) / self._minor

@@ -92,8 +92,5 @@ class Extras:
 
 
 def _counts(evaluator: Evaluator, question: Question) -> dict[tuple[str, ...], float]:
-    counts: dict[tuple[str, ...], float] = defaultdict(float)
-    for row in evaluator.answer(question):
-        if row.reading == "count":
-            counts[tuple(label for _, label in row.by)] += float(row.value or 0)
-    return counts
+    answered = evaluator.figures(question, "count").values()
+    return {labels: float(figure.value or 0) for groups in answered for labels, figure in groups.items()}

@@ -5,10 +5,10 @@ worked out in `exporters.extras`. Families are built fresh each time: a series t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 from aggregators.answer import LEVEL
 from aggregators.calendar import Calendar, Span
@@ -59,7 +59,7 @@ class Figures:
         self._stages = open_stages(meaning)
         known = registry()
         self._cells: dict[str, Cells] = {}
-        self._shown: dict[tuple[str, int], dict[tuple[str, ...], _Shown]] = {}
+        self._shown: dict[tuple[str, int], _Cell] = {}
         self._families: dict[str, list[Family]] = defaultdict(list)
         self.shown_families = shown_families()
         for family in self.shown_families.values():
@@ -85,7 +85,7 @@ class Figures:
         """The families that the answers of one KPI fill. Teams and reps without a record have their zeros."""
         holders = {"team": [(team,) for team in teams], "rep": reps, "company": [()]}
         return {
-            family.name: dict(self._series(family, asked, holders[family.tier]))
+            family.name: self._series(family, asked, holders[family.tier])
             for family in self._families.get(kpi, ())
         }
 
@@ -106,10 +106,9 @@ class Figures:
             if any(today in spell for spell in people.sales_spells(employee))
         )
 
-    def _series(
-        self, family: Family, asked: "Asked", holders: Sequence[tuple[str, ...]]
-    ) -> Iterator[tuple[tuple[str, ...], float]]:
+    def _series(self, family: Family, asked: "Asked", holders: Sequence[tuple[str, ...]]) -> Series:
         scope = _SCOPES[family.tier]
+        series: Series = {}
         for number, cell in enumerate(self._cells[family.name]):
             answer = family.answer(cell)
             if answer is None or not set(scope) <= set(find_kpi(answer.kpi).dimensions):
@@ -117,47 +116,64 @@ class Figures:
             free = tuple(label for label in family.labels if label in SPLIT_LABELS and label not in cell)
             narrowed = tuple(label for label in ("contract_type",) if label in cell)
             by = (*scope, *(SPLIT_LABELS[label] for label in (*free, *narrowed)))
-            partition = find_kpi(answer.kpi).partition
-            parts = {partition.name: cell[partition.name]} if partition and partition.name in cell else {}
-            parts |= _ONE_PART.get(family.name, {})
-            only = (*(cell[label] for label in narrowed), *parts.values())
-            # A row's labels are those of `by`, then its part; a series' are in the family's order.
-            held = len(scope) + len(free)
-            place = [*scope, *free]
-            fixed = {**cell, "currency": self._meaning.company.currency}
-            order = [
-                (place.index(label), "") if label in place else (-1, fixed[label]) for label in family.labels
-            ]
-            unit = _unit(answer)
-            kept = self._shown.get((family.name, number), {})
-            shown: dict[tuple[str, ...], _Shown] = {}
-            for labels, row in asked.rows(answer, by, cell.get("window", NOW), self._calendar):
-                if len(labels) != held:
-                    if labels[held:] != only:
-                        continue
-                    labels = labels[:held]
-                before = kept.get(labels)
-                if before is None or before[0] is not row:
-                    figure = (
-                        None if family.name in _OF_TARGETS and not row.samples else getattr(row, answer.part)
-                    )
-                    key = tuple([text if at < 0 else labels[at] for at, text in order])
-                    before = row, key, None if figure is None else self.sample(figure, unit)
-                shown[labels] = before
-            if _has_zero(answer) and family.name not in _OF_TARGETS:
-                for holder in holders:
-                    for stage in self._stages if free == ("stage_name",) else ("",):
-                        labels = (*holder, stage) if free else holder
-                        if labels not in shown:
-                            before = kept.get(labels)
-                            if before is None or before[0] is not None:
-                                key = tuple([text if at < 0 else labels[at] for at, text in order])
-                                before = None, key, 0.0
-                            shown[labels] = before
-            self._shown[family.name, number] = shown
-            for _, key, value in shown.values():
-                if value is not None:
-                    yield key, value
+            rows = asked.rows(answer, by, cell.get("window", NOW), self._calendar)
+            held = self._shown.get((family.name, number))
+            if held is None or held.rows is not rows or held.holders != holders:
+                shown = self._show(family, cell, answer, free, narrowed, rows, holders, held)
+                samples = [(key, value) for _, key, value in shown.values() if value is not None]
+                held = self._shown[family.name, number] = _Cell(rows, holders, shown, samples)
+            series.update(held.samples)
+        return series
+
+    def _show(
+        self,
+        family: Family,
+        cell: Mapping[str, str],
+        answer: Answer,
+        free: tuple[str, ...],
+        narrowed: tuple[str, ...],
+        rows: "Labelled",
+        holders: Sequence[tuple[str, ...]],
+        before: "_Cell | None",
+    ) -> dict[tuple[str, ...], _Shown]:
+        """What every group of a cell shows; what it comes of as before keeps its labels and its sample."""
+        scope = _SCOPES[family.tier]
+        partition = find_kpi(answer.kpi).partition
+        parts = {partition.name: cell[partition.name]} if partition and partition.name in cell else {}
+        parts |= _ONE_PART.get(family.name, {})
+        only = (*(cell[label] for label in narrowed), *parts.values())
+        # A row's labels are those of `by`, then its part; a series' are in the family's order.
+        width = len(scope) + len(free)
+        place = [*scope, *free]
+        fixed = {**cell, "currency": self._meaning.company.currency}
+        order = [
+            (place.index(label), "") if label in place else (-1, fixed[label]) for label in family.labels
+        ]
+        unit = _unit(answer)
+        kept = {} if before is None else before.shown
+        shown: dict[tuple[str, ...], _Shown] = {}
+        for labels, row in _pairs(rows):
+            if len(labels) != width:
+                if labels[width:] != only:
+                    continue
+                labels = labels[:width]
+            known = kept.get(labels)
+            if known is None or known[0] is not row:
+                figure = None if family.name in _OF_TARGETS and not row.samples else getattr(row, answer.part)
+                key = tuple([text if at < 0 else labels[at] for at, text in order])
+                known = row, key, None if figure is None else self.sample(figure, unit)
+            shown[labels] = known
+        if _has_zero(answer) and family.name not in _OF_TARGETS:
+            for holder in holders:
+                for stage in self._stages if free == ("stage_name",) else ("",):
+                    labels = (*holder, stage) if free else holder
+                    if labels not in shown:
+                        known = kept.get(labels)
+                        if known is None or known[0] is not None:
+                            key = tuple([text if at < 0 else labels[at] for at, text in order])
+                            known = None, key, 0.0
+                        shown[labels] = known
+        return shown
 
     def sample(self, number: Number, unit: str) -> float:
         """A figure in base units: major units of money, seconds, a ratio."""
@@ -218,17 +234,21 @@ class Asked:
 
     def __init__(self, evaluator: Evaluator, now_ms: int) -> None:
         self.evaluator, self.now_ms = evaluator, now_ms
-        self._rows: dict[_AskedKey, dict[tuple[str, object], list[Labelled]]] = {}
+        self._rows: dict[_AskedKey, dict[tuple[str, object], Labelled]] = {}
 
-    def rows(
-        self, answer: Answer, by: tuple[str, ...], window: str, calendar: Calendar
-    ) -> Sequence["Labelled"]:
-        """(labels, row) of one reading in the window that the label `window` names."""
+    def rows(self, answer: Answer, by: tuple[str, ...], window: str, calendar: Calendar) -> "Labelled":
+        """The rows of one reading in the window that the label `window` names, by their labels."""
         key, start = self._key(answer.kpi, by, window, calendar)
         fast = is_fast(find_kpi(answer.kpi))
         found = self._of((*key, answer.reading if fast else ""))
         level = found.get((answer.reading, LEVEL.start))
         return level if level is not None else found.get((answer.reading, start), ())
+
+    def pairs(
+        self, answer: Answer, by: tuple[str, ...], window: str, calendar: Calendar
+    ) -> Iterable[tuple[tuple[str, ...], Row | Figure]]:
+        """The same, pair by pair."""
+        return _pairs(self.rows(answer, by, window, calendar))
 
     def _key(
         self, kpi: str, by: tuple[str, ...], window: str, calendar: Calendar
@@ -249,22 +269,38 @@ class Asked:
         periods = 2 if name == "fiscal_quarter" else back + 1
         return (kpi, by, name, periods), calendar.windows(name, today, back + 1)[0][0].start
 
-    def _of(self, key: "_AskedKey") -> dict[tuple[str, object], list["Labelled"]]:
+    def _of(self, key: "_AskedKey") -> dict[tuple[str, object], "Labelled"]:
         found = self._rows.get(key)
         if found is None:
-            found = self._rows[key] = defaultdict(list)
             kpi, by, window, periods, reading = key
             question = Question(kpi, self.now_ms, window, by, periods, now_ms=self.now_ms)
             if reading:
-                for span, figures in self.evaluator.figures(question, reading).items():
-                    found[reading, span.start] = list(figures.items())
+                answered = self.evaluator.figures(question, reading)
+                found = {(reading, span.start): figures for span, figures in answered.items()}
             else:
+                rows: dict[tuple[str, object], list[tuple[tuple[str, ...], Row | Figure]]] = defaultdict(list)
                 for row in self.evaluator.answer(question):
                     labels = tuple([label for _, label in row.by])
-                    found[row.reading, row.window.start].append((labels, row))
+                    rows[row.reading, row.window.start].append((labels, row))
+                found = dict(rows)
+            self._rows[key] = found
         return found
 
 
 _Key = tuple[str, tuple[str, ...], str, int]
 _AskedKey = tuple[str, tuple[str, ...], str, int, str]
-Labelled = tuple[tuple[str, ...], Row | Figure]
+Labelled = Mapping[tuple[str, ...], Figure] | Sequence[tuple[tuple[str, ...], Row | Figure]]
+"""Rows by their labels: one mapping as long as nothing changes, or pairs, anew each time."""
+
+
+def _pairs(rows: Labelled) -> Iterable[tuple[tuple[str, ...], Row | Figure]]:
+    return rows.items() if isinstance(rows, Mapping) else rows
+
+
+class _Cell(NamedTuple):
+    """What a cell of a family showed last: of which rows and for whom."""
+
+    rows: Labelled
+    holders: Sequence[tuple[str, ...]]
+    shown: Mapping[tuple[str, ...], _Shown]
+    samples: Sequence[tuple[tuple[str, ...], float]]

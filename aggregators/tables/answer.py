@@ -5,10 +5,10 @@ per group (and, for money, per rate), and become rows by the same last step as o
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,12 @@ from aggregators.answer import check, rows_of, windows
 from aggregators.answer import groups as empty_groups
 from aggregators.calendar import Span
 from aggregators.company import Company
-from aggregators.kpi import Figure, Kpi, Sums
+from aggregators.kpi import Figure, Kpi, Reading, Sums
 from aggregators.kpis import find_kpi
 from aggregators.question import Number, Question, Row, Window
 from aggregators.tables.customers import OF_CUSTOMERS
 from aggregators.tables.deals import DealTable
-from aggregators.tables.fast import Count, Counted, FastAsk, Labels, Piece, Weighed
+from aggregators.tables.fast import Cells, Count, Counted, FastAsk, Labels, Piece, Weighed
 from aggregators.tables.readings import OF_DEALS
 from aggregators.tables.sums import column_sums, exact_sums, product_sums
 from aggregators.zones import Int64
@@ -30,7 +30,16 @@ FAST: Final[Mapping[tuple[str, str], Count]] = {**OF_DEALS, **OF_CUSTOMERS}
 """The readings that the fast road knows; every other has the exact road alone."""
 
 Parts = dict[str, Sums]
-Known = MutableMapping[tuple[str, str, tuple[str, ...], Span], dict[Labels, tuple[Parts, Figure]]]
+
+
+class Before(NamedTuple):
+    """What one reading came to last time, in one window and split."""
+
+    cells: Sequence[Cells]
+    figures: Mapping[Labels, Figure]
+
+
+Known = MutableMapping[tuple[str, str, tuple[str, ...], Span], Before]
 """What `figures` came to last time, by KPI, reading, split and window."""
 
 _CHANCE: Final = 10**6
@@ -64,7 +73,7 @@ def answer(table: DealTable, company: Company, question: Question) -> list[Row]:
         for reading in kpi.readings
         for window, span in windows(fast.ask, kpi, reading)
         for row in rows_of(
-            fast.ask, kpi, reading, window, _sums(fast, kpi, FAST[kpi.name, reading.name](fast, span))
+            fast.ask, kpi, reading, window, _answered(fast, kpi, FAST[kpi.name, reading.name](fast, span))
         )
     ]
 
@@ -74,44 +83,78 @@ def figures(
 ) -> Iterator[tuple[Window, Mapping[Labels, Figure]]]:
     """One reading alone, window by window, as group -> figure: what its rows would hold, without rows.
 
-    A group whose sums are those in `known` keeps its very Figure, so that whoever shows it can tell
-    what is new. Raises UsageError as `answer` does.
+    A group whose sums are those in `known` keeps its very Figure, and a window of such groups alone its very
+    mapping, so that whoever shows it can tell what is new. Raises UsageError as `answer` does.
     """
     kpi = find_kpi(question.kpi)
     check(kpi, question)
     fast, one = FastAsk(table, company, question), kpi.reading(reading)
     for window, span in windows(fast.ask, kpi, one):
         name = kpi.name, reading, question.by, span
-        held, kept = known.get(name, {}), {}
-        for labels, parts in _sums(fast, kpi, FAST[kpi.name, reading](fast, span)).items():
-            before = held.get(labels)
-            if before is None or before[0] != parts:
-                figure = one.figure(fast.ask, defaultdict(Sums, parts))
-                before = parts, figure if figure.value is not None else replace(figure, samples=0)
-            kept[labels] = before
-        known[name] = kept
-        yield window, {labels: figure for labels, (_, figure) in kept.items()}
+        pieces = FAST[kpi.name, reading](fast, span)
+        known[name] = found = _news(fast, kpi, one, pieces, known.get(name))
+        yield window, found.figures
 
 
-def _sums(fast: FastAsk, kpi: Kpi, pieces: Sequence[Piece]) -> dict[Labels, Parts]:
-    found: dict[Labels, Parts] = {
-        labels: defaultdict(Sums) for labels in empty_groups(kpi, fast.ask.question, ())
-    }
-    for piece in pieces:
-        if isinstance(piece, Counted):
-            _add_counted(fast, piece, found)
-        elif isinstance(piece, Weighed):
-            _add_weighed(piece, found)
-        else:
-            for contribution in piece:
-                parts = found.setdefault(contribution.by, defaultdict(Sums))
-                parts[contribution.part].add(contribution)
-    return found
+def _news(
+    fast: FastAsk, kpi: Kpi, reading: Reading, pieces: Sequence[Piece], before: Before | None
+) -> Before:
+    """What the pieces come to; worked out are the groups alone whose sums are not those of before."""
+    cells = [each for piece in pieces for each in _cells(fast, piece)]
+    empty = set(empty_groups(kpi, fast.ask.question, ()))
+    if before is not None and _are_alike(cells, before.cells):
+        changed = {
+            labels
+            for now, then in zip(cells, before.cells, strict=True)
+            if now.rows is not then.rows
+            for labels, row, was in zip(now.labels, now.rows, then.rows, strict=True)
+            if row != was
+        }
+        if not changed:
+            return before._replace(cells=cells)
+        found = _sums(cells, empty, changed)
+    else:
+        found = _sums(cells, empty)
+        changed = found.keys() | (set() if before is None else before.figures.keys())
+    figures = {} if before is None else dict(before.figures)
+    for labels in changed:
+        parts = found.get(labels)
+        if parts is None:
+            figures.pop(labels, None)
+            continue
+        figure = reading.figure(fast.ask, parts)
+        figure = figure if figure.value is not None else replace(figure, samples=0)
+        if figures.get(labels) != figure:
+            figures[labels] = figure
+    return Before(cells, figures)
 
 
-def _add_counted(fast: FastAsk, counted: Counted, found: dict[Labels, Parts]) -> None:
+def _are_alike(some: Sequence[Cells], others: Sequence[Cells]) -> bool:
+    """Whether they are of the same parts and groups, one by one."""
+    return len(some) == len(others) and all(
+        one.part == other.part and one.labels == other.labels for one, other in zip(some, others, strict=True)
+    )
+
+
+def _cells(fast: FastAsk, piece: Piece) -> Sequence[Cells]:
+    if isinstance(piece, Counted):
+        return [_counted(fast, piece)]
+    if isinstance(piece, Weighed):
+        return [_weighed(piece)]
+    return piece.cells if piece.scale == 1 else [_scaled(cells, piece.scale) for cells in piece.cells]
+
+
+def _scaled(cells: Cells, scale: Fraction) -> Cells:
+    rows = [
+        (has_row, over and over * scale, under and under * scale, samples)
+        for has_row, over, under, samples in cells.rows
+    ]
+    return Cells(cells.part, cells.labels, rows)
+
+
+def _counted(fast: FastAsk, counted: Counted) -> Cells:
     if not len(counted.rows):
-        return
+        return Cells(counted.part, (), ())
     group, labels = fast.groups(counted)
     size = len(labels)
     here = np.ones(len(group), dtype=bool) if counted.stated is None else counted.stated
@@ -135,53 +178,68 @@ def _add_counted(fast: FastAsk, counted: Counted, found: dict[Labels, Parts]) ->
         else:
             numbers.append(exact_sums(kept, kept_group, size))
     counts = np.bincount(kept_group, minlength=size) if counted.sampled else np.zeros(size, dtype=np.int64)
-    _add(found, group, labels, counted.part, numbers, counts)
+    return _as_cells(counted.part, group, labels, numbers, counts)
 
 
 def sums_of(pieces: Sequence[Weighed]) -> dict[Labels, Sums]:
     """The sums of each group that has a row."""
-    found: dict[Labels, Parts] = {}
-    for piece in pieces:
-        _add_weighed(piece, found)
+    found = _sums([_weighed(piece) for piece in pieces], ())
     return {labels: parts[""] for labels, parts in found.items()}
 
 
-def _add_weighed(weighed: Weighed, found: dict[Labels, Parts]) -> None:
+def _weighed(weighed: Weighed) -> Cells:
     group, size = weighed.group, len(weighed.labels)
     if not len(group):
-        return
+        return Cells(weighed.part, (), ())
     numbers = [
         None if column is None else _over(column_sums(column, group, size).tolist(), scale)
         for column, scale in zip((weighed.numerator, weighed.denominator), weighed.scales, strict=True)
     ]
     counts = np.bincount(group, weighed.counts, minlength=size).astype(np.int64)
-    _add(found, group, weighed.labels, weighed.part, numbers, counts)
+    return _as_cells(weighed.part, group, weighed.labels, numbers, counts)
 
 
-def _add(
-    found: dict[Labels, Parts],
+def _as_cells(
+    part: str,
     group: Int64,
     labels: Sequence[Labels],
-    part: str,
     numbers: Sequence[Sequence[Number] | None],
     counts: Int64,
-) -> None:
-    """Add the sums of the groups that have a row."""
-    numerators, denominators = numbers
-    samples = counts.tolist()
-    for at in np.flatnonzero(np.bincount(group, minlength=len(labels))).tolist():
-        parts = found.get(labels[at])
-        if parts is None:
-            parts = found[labels[at]] = defaultdict(Sums)
-        over = 0 if numerators is None else numerators[at]
-        under = 0 if denominators is None else denominators[at]
-        held = parts.get(part)
-        if held is None:
-            parts[part] = Sums(over, under, samples[at])
-        else:
-            held.numerator += over
-            held.denominator += under
-            held.samples += samples[at]
+) -> Cells:
+    none = [0] * len(labels)
+    over, under = (none if column is None else column for column in numbers)
+    has_row = (np.bincount(group, minlength=len(labels)) > 0).tolist()
+    # A list of labels may grow later on: these are as many as there are rows.
+    return Cells(part, tuple(labels), list(zip(has_row, over, under, counts.tolist(), strict=True)))
+
+
+def _answered(fast: FastAsk, kpi: Kpi, pieces: Sequence[Piece]) -> dict[Labels, Parts]:
+    cells = [each for piece in pieces for each in _cells(fast, piece)]
+    return _sums(cells, empty_groups(kpi, fast.ask.question, ()))
+
+
+def _sums(
+    cells: Iterable[Cells], empty: Iterable[Labels], only: Container[Labels] | None = None
+) -> dict[Labels, Parts]:
+    """The sums of each group that has a row, or is there without one; of all groups, or of these only."""
+    found: dict[Labels, Parts] = {
+        labels: defaultdict(Sums) for labels in empty if only is None or labels in only
+    }
+    for each in cells:
+        for labels, (has_row, over, under, samples) in zip(each.labels, each.rows, strict=True):
+            if not has_row or (only is not None and labels not in only):
+                continue
+            parts = found.get(labels)
+            if parts is None:
+                parts = found[labels] = defaultdict(Sums)
+            held = parts.get(each.part)
+            if held is None:
+                parts[each.part] = Sums(over, under, samples)
+            else:
+                held.numerator += over
+                held.denominator += under
+                held.samples += samples
+    return found
 
 
 def _over(sums: list[int], scale: int) -> Sequence[Number]:

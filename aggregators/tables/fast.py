@@ -1,9 +1,10 @@
 """A question over the fact tables, and what a reading counts there."""
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -11,9 +12,9 @@ from aggregators.ask import Ask
 from aggregators.calendar import Span
 from aggregators.company import Company
 from aggregators.deal_facts import NO_DATE
-from aggregators.kpi import Contribution
+from aggregators.kpi import Contribution, Sums
 from aggregators.money import RATE_SCALE, Rates
-from aggregators.question import Question
+from aggregators.question import Number, Question
 from aggregators.tables.cut import Cut
 from aggregators.tables.deals import DealTable
 from aggregators.tables.split import Split, day_number, day_of
@@ -71,9 +72,40 @@ class Weighed:
     part: str = ""
 
 
-Piece = Counted | Weighed | Sequence[Contribution]
+class Cells(NamedTuple):
+    """The sums of a part, group by group: whether it has a row, numerator, denominator, samples."""
+
+    part: str
+    labels: Sequence[Labels]
+    rows: Sequence[tuple[bool, Number, Number, int]]
+
+
+@dataclass(slots=True)
+class Stated:
+    """The few records of the exact road (targets), summed once for as long as they stand; `scale` of it counts."""
+
+    cells: Sequence[Cells]
+    scale: Fraction = Fraction(1)
+
+
+Piece = Counted | Weighed | Stated
 Count = Callable[["FastAsk", Span], Sequence[Piece]]
-"""What a reading is the sum of: rows of tables, or the few records of the exact road (targets)."""
+"""What a reading is the sum of."""
+
+
+def summed(contributions: Iterable[Contribution]) -> list[Cells]:
+    """The sums of contributions, by part and group."""
+    found: dict[str, dict[Labels, Sums]] = defaultdict(lambda: defaultdict(Sums))
+    for contribution in contributions:
+        found[contribution.part][contribution.by].add(contribution)
+    return [
+        Cells(
+            part,
+            tuple(groups),
+            [(True, sums.numerator, sums.denominator, sums.samples) for sums in groups.values()],
+        )
+        for part, groups in found.items()
+    ]
 
 
 @dataclass

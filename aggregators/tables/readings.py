@@ -1,11 +1,12 @@
 """The readings about opportunities on the fast road: which deals count, for whom, on which day, with what."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
 
+from aggregators.ask import Ask
 from aggregators.calendar import ALWAYS, Span
 from aggregators.deal_facts import UNKNOWN
 from aggregators.kpi import Contribution
@@ -13,7 +14,7 @@ from aggregators.kpis import needed, pace, target, velocity
 from aggregators.kpis.attainment import WON
 from aggregators.rows import CATEGORIES
 from aggregators.tables.cut import Cut
-from aggregators.tables.fast import Count, Counted, FastAsk, Piece
+from aggregators.tables.fast import Cells, Count, Counted, FastAsk, Piece, Stated, summed
 from aggregators.tables.split import day_number
 from aggregators.zones import Int64
 
@@ -204,24 +205,30 @@ def _part(counted: Counted, name: str) -> Counted:
 
 
 def _stated(
-    fast: FastAsk, span: Span, state: Callable[..., Iterable[Contribution]], *scale: Fraction
-) -> list[Contribution]:
-    """What targets state for a window, kept until one of them, people or rates change; a part of it is not."""
+    fast: FastAsk, span: Span, state: Callable[[Ask, Span], Iterable[Contribution]], scale: Fraction
+) -> Stated:
+    """What targets state for a window, kept until one of them, people or rates change; `scale` of it."""
     ask = fast.ask
-    if scale not in ((), (pace.WHOLE,)):
-        return list(state(ask, span, *scale))
-    kept: dict[object, list[Contribution]] = fast.company.derived(
+    kept: dict[object, list[Cells]] = fast.company.derived(
         ("stated", ask.as_of_on, ask.now_on), dict, "target", "employee", "fx_rate"
     )
     key = state, span, fast.question.by, ask.attribution
     if key not in kept:
-        kept[key] = list(state(ask, span, *scale))
-    return kept[key]
+        kept[key] = summed(state(ask, span))
+    return Stated(kept[key], scale)
+
+
+def _wins_stated(ask: Ask, span: Span) -> Iterator[Contribution]:
+    return target.stated_wins(ask, span, pace.WHOLE)
+
+
+def _amount_stated(ask: Ask, span: Span) -> Iterator[Contribution]:
+    return target.as_denominator(ask, span, pace.WHOLE)
 
 
 def target_amount(fast: FastAsk, span: Span) -> list[Piece]:
     """The targets themselves are few: they are those of the exact road."""
-    return [_stated(fast, span, target.amount)]
+    return [_stated(fast, span, target.amount, pace.WHOLE)]
 
 
 def target_wins(fast: FastAsk, span: Span) -> list[Piece]:
@@ -230,9 +237,8 @@ def target_wins(fast: FastAsk, span: Span) -> list[Piece]:
 
 
 def _target_wins(fast: FastAsk, span: Span, *, passed: bool) -> list[Piece]:
-    scale = pace.passed(fast.ask, span) if passed else pace.WHOLE
-    stated = _stated(fast, span, target.stated_wins, scale)
-    if not target.needs_deal_size(stated):
+    stated = _stated(fast, span, _wins_stated, pace.passed(fast.ask, span) if passed else pace.WHOLE)
+    if not any(cells.part == target.STATED_AMOUNT for cells in stated.cells):
         return [stated]
     return [stated, _part(deal_size(fast, target.trailing(fast.ask, span)), target.DEAL_SIZE)]
 
@@ -245,7 +251,7 @@ def _attainment(*, passed: bool, wins: bool) -> Count:
         won = won_amount(fast, span)
         won.sampled = False
         scale = pace.passed(fast.ask, span) if passed else pace.WHOLE
-        return [won, _stated(fast, span, target.as_denominator, scale)]
+        return [won, _stated(fast, span, _amount_stated, scale)]
 
     return by_wins if wins else by_amount
 
@@ -263,7 +269,7 @@ def coverage_amount(fast: FastAsk, span: Span) -> list[Piece]:
     assert amounts is not None
     won.numerator, won.denominator, won.money = None, -amounts, (False, True)
     expected.sampled = won.sampled = False
-    return [expected, won, _stated(fast, span, target.as_denominator, pace.WHOLE)]
+    return [expected, won, _stated(fast, span, _amount_stated, pace.WHOLE)]
 
 
 def velocity_amount(fast: FastAsk, span: Span) -> list[Piece]:

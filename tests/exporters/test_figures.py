@@ -95,7 +95,7 @@ def test_every_additive_family_comes_to_the_company_wide_answer(
             by = ("kind",) if "contract_type" in cell else ()
             only = [cell[label] for label in ("contract_type", "change", "band") if label in cell]
             only += [ONE_PART[family.name]] if family.name in ONE_PART else []
-            rows = asked.rows(answer, by, cell.get("window", "now"), calendar)
+            rows = asked.pairs(answer, by, cell.get("window", "now"), calendar)
             numbers = [getattr(row, answer.part) for labels, row in rows if list(labels) == only]
             units = reading.parts or (reading.unit, reading.unit)
             unit = {"value": reading.unit, "numerator": units[0], "denominator": units[1]}.get(answer.part)
