@@ -287,6 +287,7 @@ class Exporter:
     async def _work_out(self, due: Mapping[str, object], now_ms: int) -> None:
         try:
             await self._read_statements()
+            await self._on_engine(self._kpis.prepare_slow)
             job = partial(self._kpis.slow_families, tuple(due), now_ms)
             reading = await self._on_engine(partial(self._aside.start, job))
             families, failed = await asyncio.to_thread(self._aside.answer, reading)

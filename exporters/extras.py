@@ -1,6 +1,5 @@
 """Families that no single row of an answer holds: of configuration, of names, of recent creations."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 

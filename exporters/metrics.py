@@ -9,6 +9,7 @@ from typing import Final
 
 from aggregators.calendar import Calendar
 from aggregators.kpis import find_kpi, registry
+from aggregators.kpis.ramp_up import prospect_contacts
 from aggregators.meaning import Meaning
 from aggregators.tables.answer import is_of_customers, is_prompt
 from events.clock import Clock
@@ -81,6 +82,10 @@ class KpiMetrics:
             return company, company.versions("contract", "account", "employee", "fx_rate"), today
         # A plug-in's may move with the clock, and a deal may change at an instant without an event.
         return company, company.version, snapshot.deals.version, now_ms // _SLOW_ANYWAY_MS
+
+    def prepare_slow(self) -> None:
+        """Bring up to date what is kept of every activity: what a forked child works out is lost with it."""
+        prospect_contacts(self._evaluator.snapshot.company)
 
     def slow_families(
         self, kpis: Iterable[str], now_ms: int

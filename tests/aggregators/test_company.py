@@ -1,5 +1,6 @@
 """Folding: order, repetition, life, resync."""
 
+from aggregators.company import Entity
 from events.event import Event
 from tests.aggregators.told import PLAIN, company_of, ms, opp, told
 
@@ -109,3 +110,34 @@ def test_the_fields_are_those_of_the_events() -> None:
         assert model
         names = {field.alias or name for name, field in model.model_fields.items()}
         assert names - {"complete"} == set(fields), entity
+
+
+def test_what_is_kept_of_each_entity_is_asked_again_of_those_alone_that_changed() -> None:
+    asked: list[str] = []
+
+    def stage_of(entity: Entity) -> str | None:
+        asked.append(entity.id)
+        return entity.newest("stage") if entity.alive else None
+
+    def stages() -> dict[str, str]:
+        return dict(company.each("stage", stage_of, "opportunity"))
+
+    company = company_of(opp("a", NOON, stage="Old"), opp("b", NOON, stage="Old"))
+    assert stages() == {"a": "Old", "b": "Old"}
+    assert sorted(asked) == ["a", "b"]
+
+    third = opp("c", NOON, stage="Old")
+    for event in (
+        opp("a", "2026-01-06", stage="New"),
+        third,
+        told("opportunity", "b", "2026-01-07", verb="deleted"),
+    ):
+        company.fold(event)
+    asked.clear()
+    assert stages() == {"a": "New", "c": "Old"}
+    assert sorted(asked) == ["a", "b", "c"]
+
+    company.fold(third)
+    asked.clear()
+    assert stages() == {"a": "New", "c": "Old"}
+    assert asked == [], "an event that was known changes nothing"
