@@ -66,9 +66,14 @@ class Stage(_Section):
 
     name: str = Field(min_length=1, max_length=255, description="As the CRM writes it.")
     kind: StageKind = Field("open", description="open, won, lost or omitted (in no ratio).")
-    probability: float = Field(0.0, ge=0, le=1, description="Chance of winning, 0 to 1.")
+    probability: float = Field(0.0, ge=0, le=1, description="Chance of winning, 0 to 1; six decimals.")
     forecast_category: ForecastCategory = Field("pipeline", description="Forecast category of deals in it.")
     stalled_after_days: int | None = Field(None, ge=0, description="Idle days until stalled; absent: never.")
+
+    @field_validator("probability")
+    @classmethod
+    def _six_decimals(cls, stated: float) -> float:
+        return round(stated, 6)  # as an event's is read, so that both roads weigh with the same number
 
 
 class Pipeline(_Section):
