@@ -36,9 +36,13 @@ class Customer:
         lasts = [stretch.last for stretch in self.active if stretch.last is not None and stretch.last < day]
         return not self.active_on(day) and bool(lasts) and (day - max(lasts)).days <= grace_days
 
-    def was_active_by(self, day: date) -> bool:
-        """Whether it is, or ever was, a customer by that day."""
-        return any(stretch.first <= day for stretch in self.active)
+    def was_active_by(self, day: date, *, but_for: str) -> bool:
+        """Whether it is, or ever was, a customer by that day, even without one of its records.
+
+        A purchase makes a customer of whoever was referred, and of nobody who was one before (F34).
+        """
+        held = ((one.record, one.in_force) for one in self.contracts)
+        return any(days is not None and days.first <= day and record != but_for for record, days in held)
 
     def in_force_on(self, day: date) -> Iterator[Contract]:
         """Its contracts that are in force on that day."""

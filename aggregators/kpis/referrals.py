@@ -72,7 +72,7 @@ def referrals(ask: Ask) -> Iterator[Referral]:
         if deal.created_at is None or deal.created_on is None or referrer == referred or pair in seen:
             continue
         customer = customers.of(deal.account_id)
-        if customer is not None and customer.was_active_by(deal.created_on):
+        if customer is not None and customer.was_active_by(deal.created_on, but_for=deal.record):
             continue
         seen.add(pair)
         source = None if deal.referred_by == UNKNOWN else customers.of(deal.referred_by)
