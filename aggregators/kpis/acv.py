@@ -12,7 +12,7 @@ from aggregators.customers import Customers
 from aggregators.kpi import Contribution, Kpi, Reading, Text
 from aggregators.question import Number
 
-NO_PRICE = "no price: no rate, or a price per term without an end"
+NO_PRICE = "no price: no rate, a price per term without an end, or a purchase, which has no annual value"
 
 
 def booked_per_contract(ask: Ask, window: Span) -> Iterator[Contribution]:
@@ -45,8 +45,8 @@ def active_per_customer(ask: Ask, window: Span) -> Iterator[Contribution]:
 
 
 def annual_minor(ask: Ask, contract: Contract, rate_on: date) -> Number | None:
-    """A contract's annual value in minor units of the reporting currency; None if it has no price."""
-    annual = contract.annual_micro
+    """A contract's annual value in minor units of the reporting currency; None if it has none, or no price."""
+    annual = None if contract.purchase else contract.annual_micro
     converted = None if annual is None else ask.rates.convert(annual, contract.currency, rate_on)
     return None if converted is None else Fraction(converted, MICRO)
 

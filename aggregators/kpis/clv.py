@@ -53,11 +53,15 @@ def projected(ask: Ask, window: Span) -> Iterator[Contribution]:
 
 
 def lifetime_value(ask: Ask, parts: Mapping[str, Sums]) -> Figure:
-    """Revenue per customer and year x margin / churn, capped; none without churn or with too few customers."""
+    """Revenue per customer and year x margin / churn, capped; none without churn or with too few customers.
+
+    Purchases have no annual value (F34), so that nothing can be projected from them.
+    """
     settings = ask.meaning.kpis
     revenue, lost = parts[REVENUE].quotient, parts[CHURN].quotient
     customers = parts[CHURN].samples
-    if revenue is None or not lost or customers < settings.clv_min_customers:
+    few = customers < settings.clv_min_customers
+    if revenue is None or not lost or few or settings.customer_basis == "purchases":
         return Figure(None, customers)
     years = min(1 / Fraction(lost), Fraction(settings.clv_cap_years))
     return Figure(revenue * Fraction(str(settings.clv_margin)) * years, customers)

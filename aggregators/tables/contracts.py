@@ -64,7 +64,7 @@ class ContractTable:
         return self.values[name]
 
     def annual(self) -> Any:
-        """Annual values; of purchases 0 (F34)."""
+        """Annual values; of purchases none (F34)."""
         return self.value("annual", lambda contract: contract.annual_micro)
 
     def in_force(self, day: int) -> Any:
@@ -359,7 +359,7 @@ def _purchases(fast: FastAsk, active_days: int) -> ContractTable:
     found = _filled(table, codes, np.stack(columns, axis=1) if len(won) else np.zeros((0, 9), dtype=np.int64))
     amount = cut["amount"][won]
     worth = np.where(amount == UNKNOWN, 0, amount)
-    found.values["annual"] = np.zeros(len(won), dtype=np.int64)
+    found.values["annual"] = np.full(len(won), UNKNOWN, dtype=np.int64)
     found.values["once"] = integers([each * MICRO for each in worth.tolist()])
     return found
 
