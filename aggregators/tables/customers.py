@@ -43,6 +43,25 @@ def _per_customer(book: Book, rows: Int64, micro: Any, days: Int64 | int, on: in
     return [Weighed(group, labels, total, counted, (scale, 1), counted)]
 
 
+def _unpriced(book: Book, rows: Int64, days: Int64 | int) -> list[Piece]:
+    _, priced, _ = book.converted(rows, book.contracts.annual()[rows], days)
+    group, labels = book.of_contracts(rows)
+    return [Weighed(group[~priced], labels, np.ones(int((~priced).sum()), dtype=np.int64))]
+
+
+def unpriced_active(fast: FastAsk, _: Span) -> list[Piece]:
+    """Contracts in force without a price."""
+    book = Book(fast)
+    return _unpriced(book, _in_force(fast, book), fast.as_of_day)
+
+
+def unpriced_booked(fast: FastAsk, span: Span) -> list[Piece]:
+    """Contracts signed in the window without a price of that day."""
+    book = Book(fast)
+    rows = _signed(fast, book, span)
+    return _unpriced(book, rows, book.contracts.signed[rows])
+
+
 def booked_per_contract(fast: FastAsk, span: Span) -> list[Piece]:
     """Annual values of the contracts signed in the window, at the rate of that day."""
     book = Book(fast)
@@ -256,5 +275,7 @@ OF_CUSTOMERS: Final[Mapping[tuple[str, str], Count]] = {
     ("customers", "in_grace"): in_grace,
     ("contracts_expiring", "count"): expiring_count,
     ("contracts_expiring", "amount"): expiring_amount,
+    ("unpriced_contracts", "active"): unpriced_active,
+    ("unpriced_contracts", "booked"): unpriced_booked,
 }
 """The readings over the table of contracts."""
