@@ -1,6 +1,7 @@
 """People: who is meant by an id, who works where and as what on a day (F22, F36, G5)."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -46,6 +47,14 @@ class People:
         self.aliases: dict[str, str] = {}
         for employee in reversed(self.employees.values()):  # the smallest id comes last, and stays
             self.aliases.update(dict.fromkeys(employee.aliases, employee.id))
+
+    def shared_aliases(self) -> dict[str, list[str]]:
+        """The aliases that several employees list, and who: the first one, of the smallest id, is meant (F36)."""
+        holders: dict[str, list[str]] = defaultdict(list)
+        for employee in self.employees.values():
+            for alias in dict.fromkeys(employee.aliases):
+                holders[alias].append(employee.id)
+        return {alias: ids for alias, ids in sorted(holders.items()) if len(ids) > 1}
 
     def resolve(self, person: str | None, source: str) -> str | None:
         """The employee who is meant by an owner, rep or manager id of a source, else the id itself (F36)."""

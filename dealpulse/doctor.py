@@ -3,10 +3,11 @@
 Every check asks the servers as they are; nothing is changed.
 """
 
+import json
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -350,12 +351,53 @@ def _exporter(public_url: str, listen: str) -> Iterator[Check]:
         yield Check("exporter", "skipped", f"none is running at {url}: its figures were not looked at")
         return
     try:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 - our own address
-            text = answer.read().decode()
+        text = _read(f"{url}/metrics")
     except (OSError, urllib.error.URLError, UnicodeDecodeError) as error:
         yield Check("exporter", "unreachable", f"{url}/metrics: {error}", "look at its log, or restart it")
         return
     yield from figures(text)
+    try:
+        aliases = json.loads(_read(f"{url}/api/shared-aliases"))
+        contracts = json.loads(_read(f"{url}/api/explain?kpi=unpriced_contracts&per_page=5&sort=record"))
+    except (OSError, ValueError) as error:  # no merge yet, or a release that does not tell
+        yield Check("records", "skipped", f"the exporter does not list them: {error}")
+        return
+    yield _aliases(aliases)
+    yield _contracts(contracts["records"])
+
+
+def _read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own address
+        found: str = answer.read().decode()
+    return found
+
+
+def _aliases(shared: Sequence[Mapping[str, Any]]) -> Check:
+    """Ids that several employees claim: the smallest employee id wins (F36)."""
+    if not shared:
+        return Check("aliases", "ok", "each is of one employee")
+    told = [f"{one['alias']} of {', '.join(one['employees'])} (means {one['means']})" for one in shared]
+    return Check(
+        "aliases",
+        "warning",
+        f"{len(shared)} aliases are listed by several employees: {_some(told)}",
+        "take them out of employee.aliases of those who do not own them",
+    )
+
+
+def _contracts(unpriced: Mapping[str, Any]) -> Check:
+    """Contracts in force that are in no amount (G4, F23), each with its reason."""
+    if not unpriced["total"]:
+        return Check("contracts", "ok", "every contract in force has a price")
+    named = [str(one["record"]).partition("/")[2] for one in unpriced["list"]]
+    more = unpriced["total"] - len(named)
+    return Check(
+        "contracts",
+        "warning",
+        f"{unpriced['total']} contracts in force have no price: {', '.join(named)}"
+        + (f" and {more} more" if more else ""),
+        "publish finance.fx_rate for their currency; give one with a price per term an end_date",
+    )
 
 
 @dataclass(frozen=True)
