@@ -93,7 +93,7 @@ def _story_text(found: dict[str, Any]) -> str:
     counts = [
         [
             each["kpi"],
-            each["reading"],
+            ", ".join((each["reading"], *each["by"].values())),
             each["window"] or "now",
             each["on"] or "",
             each["numerator"],

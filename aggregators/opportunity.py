@@ -117,6 +117,11 @@ class Deal:
     flags: tuple[str, ...]
 
     @property
+    def note(self) -> str:
+        """What is odd about it, for people; empty if nothing is."""
+        return ", ".join(self.flags)
+
+    @property
     def record(self) -> str:
         """Its name among the records of a figure."""
         return f"opportunity/{self.id}"

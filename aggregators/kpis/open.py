@@ -11,7 +11,7 @@ def count(ask: Ask, _: Span) -> Iterator[Contribution]:
     """One for each deal that is neither won, lost nor omitted, for its current owner."""
     for deal in ask.deals:
         if deal.is_open:
-            yield Contribution(deal.record, ask.by_deal(deal, deal.owner, ask.as_of_on), 1)
+            yield Contribution(deal.record, ask.by_deal(deal, deal.owner, ask.as_of_on), 1, note=deal.note)
 
 
 def amount(ask: Ask, _: Span) -> Iterator[Contribution]:

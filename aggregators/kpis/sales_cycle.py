@@ -20,8 +20,7 @@ def mean(ask: Ask, window: Span) -> Iterator[Contribution]:
             if deal.cycle_ms is None:
                 yield Contribution(deal.record, by, samples=0, on=deal.closed_on, note=UNKNOWN_CREATION)
             else:
-                note = ", ".join(deal.flags)
-                yield Contribution(deal.record, by, deal.cycle_ms, 1, on=deal.closed_on, note=note)
+                yield Contribution(deal.record, by, deal.cycle_ms, 1, on=deal.closed_on, note=deal.note)
 
 
 SALES_CYCLE = Kpi(

@@ -11,7 +11,8 @@ def stagnation(ask: Ask, _: Span) -> Iterator[Contribution]:
     """Time since the last forward stage move; while a deal was closed, its clock stood still."""
     for deal in ask.deals:
         if deal.is_open:
-            yield Contribution(deal.record, ask.by_deal(deal, deal.owner, ask.as_of_on), deal.idle_ms, 1)
+            by = ask.by_deal(deal, deal.owner, ask.as_of_on)
+            yield Contribution(deal.record, by, deal.idle_ms, 1, note=deal.note)
 
 
 def age(ask: Ask, _: Span) -> Iterator[Contribution]:

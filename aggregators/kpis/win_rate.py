@@ -12,7 +12,8 @@ def closed_count(ask: Ask, window: Span) -> Iterator[Contribution]:
     for deal in ask.deals:
         if deal.outcome in ("won", "lost") and deal.closed_on in window:
             by = ask.by_deal(deal, deal.closer, deal.closed_on)
-            yield Contribution(deal.record, by, int(deal.outcome == "won"), 1, on=deal.closed_on)
+            won = int(deal.outcome == "won")
+            yield Contribution(deal.record, by, won, 1, on=deal.closed_on, note=deal.note)
 
 
 def cohort(ask: Ask, window: Span) -> Iterator[Contribution]:

@@ -11,9 +11,8 @@ def count(ask: Ask, window: Span) -> Iterator[Contribution]:
     """One for each deal won by the instant, on its close date, for the owner at the close."""
     for deal in ask.deals:
         if deal.outcome == "won" and deal.closed_on in window:
-            yield Contribution(
-                deal.record, ask.by_deal(deal, deal.closer, deal.closed_on), 1, on=deal.closed_on
-            )
+            by = ask.by_deal(deal, deal.closer, deal.closed_on)
+            yield Contribution(deal.record, by, 1, on=deal.closed_on, note=deal.note)
 
 
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
