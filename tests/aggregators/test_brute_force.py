@@ -73,6 +73,7 @@ def is_active(in_force: set[date], day: date, grace: int) -> bool:
     return before is not None and after is not None and (after - before).days <= grace
 
 
+@pytest.mark.rule("K9", "F7", "F33")
 @given(ASKED, WINDOWS)
 def test_customers_counted_day_by_day_are_those_of_the_answers(
     asked: tuple[Meaning, list[Event], int], window: str
@@ -108,6 +109,7 @@ def test_customers_counted_day_by_day_are_those_of_the_answers(
     compared("companies: customers counted day by day", 8)
 
 
+@pytest.mark.rule("F7")
 @pytest.mark.parametrize("grace", [0, 1, 30])
 @pytest.mark.parametrize("gap", [1, 2, 29, 30, 31, 32])
 def test_a_gap_is_healed_up_to_the_grace_and_no_further_on_both_roads(gap: int, grace: int) -> None:
@@ -148,6 +150,7 @@ def days_in_role(ask: Ask, employee: Any) -> set[date]:
     return selling
 
 
+@pytest.mark.rule("K6")
 @given(ASKED, WINDOWS)
 def test_reps_counted_day_by_day_are_those_of_the_answers(
     asked: tuple[Meaning, list[Event], int], window: str

@@ -29,6 +29,8 @@ def days(found: Calendar, name: str, as_of: str, periods: int = 1) -> list[tuple
     ]
 
 
+@pytest.mark.rule("G2")
+@pytest.mark.trap("daylight-saving night")
 def test_a_daylight_saving_night_has_23_hours_and_one_25() -> None:
     berlin = calendar(timezone="Europe/Berlin")
 
@@ -56,11 +58,14 @@ def test_a_day_that_a_zone_skipped_is_empty() -> None:
     assert apia.end_ms(skipped) < apia.start_ms(skipped)
 
 
+@pytest.mark.rule("G2")
 def test_an_instant_belongs_to_the_company_not_to_utc() -> None:
     assert calendar(timezone="Asia/Taipei").day(instant_ms(utc(2026, 3, 31, 16))) == date(2026, 4, 1)
     assert calendar(timezone="America/Lima").day(instant_ms(utc(2026, 4, 1, 4, 59))) == date(2026, 3, 31)
 
 
+@pytest.mark.rule("G3")
+@pytest.mark.trap("fiscal year from February")
 def test_a_fiscal_year_from_february() -> None:
     ended = calendar(fiscal_year_start_month=2)
     started = calendar(fiscal_year_start_month=2, fiscal_year_named_by="start")
@@ -75,6 +80,7 @@ def test_a_fiscal_year_from_february() -> None:
     assert ended.named_period("2026-01") == ("month", span("2026-01-01", "2026-01-31"))
 
 
+@pytest.mark.rule("G3", "F30")
 def test_4_4_5_weeks_and_a_53rd_week_in_the_last_period() -> None:
     weeks = calendar(calendar="4-4-5")
 
@@ -87,6 +93,7 @@ def test_4_4_5_weeks_and_a_53rd_week_in_the_last_period() -> None:
     assert weeks.named_period("2026-12") == ("month", span("2026-11-23", "2027-01-03"))
 
 
+@pytest.mark.rule("F30")
 @pytest.mark.parametrize(
     ("as_of", "start"),
     [
@@ -102,6 +109,7 @@ def test_trailing_12m_starts_twelve_months_before_the_next_day(as_of: str, start
     assert days(calendar(), "trailing_12m", as_of) == [(start, as_of)]
 
 
+@pytest.mark.rule("G3", "answer")
 def test_windows_come_oldest_first_and_end_with_the_current_one() -> None:
     found = calendar()
 
@@ -117,6 +125,7 @@ def test_windows_come_oldest_first_and_end_with_the_current_one() -> None:
     assert (window.name, window.start, window.end, whole) == ("all", None, None, ALWAYS)
 
 
+@pytest.mark.rule("answer")
 @pytest.mark.parametrize(
     "name",
     ["quarter", "trailing_0d", "trailing_6m", "2026-02-30..2026-03-01", "2026-03-02..2026-03-01", ".."],
@@ -126,6 +135,7 @@ def test_a_wrong_window_is_an_error_that_says_what_there_is(name: str) -> None:
         calendar().windows(name, date(2026, 1, 1))
 
 
+@pytest.mark.rule("G8")
 def test_business_days_skip_weekends_and_holidays() -> None:
     found = calendar(holidays=(date(2026, 1, 1),))
 
@@ -133,6 +143,7 @@ def test_business_days_skip_weekends_and_holidays() -> None:
     assert not found.is_business_day(date(2026, 1, 1))
 
 
+@pytest.mark.rule("G3")
 @given(
     DAYS,
     st.sampled_from(["month", "fiscal_quarter", "fiscal_year"]),

@@ -1,5 +1,7 @@
 """Folding: order, repetition, life, resync."""
 
+import pytest
+
 from aggregators.company import Entity
 from events.event import Event
 from tests.aggregators.told import PLAIN, company_of, ms, opp, told
@@ -13,12 +15,14 @@ def stage(*events: Event) -> str | None:
     return found
 
 
+@pytest.mark.rule("G1")
 def test_the_newest_statement_stands_whatever_came_last() -> None:
     old, new = opp("a", "2026-01-05", stage="Old"), opp("a", "2026-01-06", stage="New")
 
     assert stage(old, new) == stage(new, old) == "New"
 
 
+@pytest.mark.rule("G1")
 def test_equal_times_are_ordered_by_sequence_then_source_then_id() -> None:
     first = opp("a", NOON, sequence="1", source="/z", event_id="z", stage="first")
     second = opp("a", NOON, sequence="2", source="/a", event_id="a", stage="second")
@@ -30,6 +34,7 @@ def test_equal_times_are_ordered_by_sequence_then_source_then_id() -> None:
     assert stage(second, first) == "second"
 
 
+@pytest.mark.rule("G1")
 def test_of_two_events_with_one_id_the_greater_stands_in_any_order() -> None:
     small = opp("a", "2026-01-05", event_id="e", stage="small")
     great = opp("a", "2026-01-06", event_id="e", stage="great")
@@ -40,6 +45,7 @@ def test_of_two_events_with_one_id_the_greater_stands_in_any_order() -> None:
         assert [event.data["stage"] for event in entity.events] == ["great"]
 
 
+@pytest.mark.rule("G1")
 def test_absent_is_unchanged_null_clears_and_a_full_statement_clears_the_rest() -> None:
     events = [
         opp("a", "2026-01-05", stage="Proposal", amount="5", name="Acme"),
@@ -90,6 +96,7 @@ def test_a_missed_source_is_pending_until_it_completes() -> None:
     assert company_of(required, other, own).pending() == []
 
 
+@pytest.mark.rule("G8")
 def test_a_company_as_it_was_known_forgets_what_was_recorded_later() -> None:
     early = opp("a", "2026-01-05", stage="Proposal")
     late = opp("a", "2026-01-06", stage="Won")

@@ -31,6 +31,7 @@ def agreed(start: str, end: str | None = None, recurring: int = 0, **others: Any
     return Contract(**{**facts, **others})
 
 
+@pytest.mark.rule("K1")
 def test_the_golden_ramp_is_worth_538000_in_total_and_171000_a_year() -> None:
     ramp = agreed(
         "2026-01-01", "2028-12-31", (162_000 + 171_000 + 180_000) * 100, one_time_minor=25_000 * 100
@@ -40,6 +41,7 @@ def test_the_golden_ramp_is_worth_538000_in_total_and_171000_a_year() -> None:
     assert ramp.annual_micro == 171_000 * 100 * MICRO
 
 
+@pytest.mark.rule("F24")
 @pytest.mark.parametrize(
     ("start", "end", "months"),
     [
@@ -69,6 +71,7 @@ def test_a_day_more_is_a_longer_term(start: date, days: int) -> None:
     assert term_months(start, end) < term_months(start, end + timedelta(days=1))
 
 
+@pytest.mark.rule("K1", "F24")
 def test_a_term_under_a_year_is_not_scaled_up() -> None:
     quarter = agreed("2026-01-01", "2026-03-31", 300_00)
 
@@ -81,6 +84,7 @@ def test_a_month_priced_term_under_a_year_is_worth_what_is_paid_for_it() -> None
     assert quarter.annual_micro == 300_00 * MICRO
 
 
+@pytest.mark.rule("F4", "K1")
 @pytest.mark.parametrize(("per", "yearly"), [("month", 1200_00), ("year", 100_00)])
 def test_a_contract_without_end_is_worth_twelve_months_or_the_year(per: str, yearly: int) -> None:
     running = agreed("2026-01-01", None, 100_00, per=per)
@@ -90,6 +94,7 @@ def test_a_contract_without_end_is_worth_twelve_months_or_the_year(per: str, yea
     assert running.total_value is None
 
 
+@pytest.mark.rule("F23")
 def test_a_term_price_without_end_is_counted_and_not_priced() -> None:
     odd = agreed("2026-01-01", None, 100_00)
 
@@ -99,11 +104,13 @@ def test_a_term_price_without_end_is_counted_and_not_priced() -> None:
     assert odd.in_force_on(date(2026, 5, 1))
 
 
+@pytest.mark.rule("F25")
 def test_a_contract_of_value_nothing_has_the_annual_value_nothing() -> None:
     assert agreed("2026-01-01").annual_micro == 0
     assert agreed("2026-01-01", "2026-12-31").annual_micro == 0
 
 
+@pytest.mark.rule("F3")
 def test_the_last_day_is_in_force_and_the_day_of_cancellation_is_not() -> None:
     whole = agreed("2026-01-01", "2026-12-31")
     cancelled = agreed("2026-01-01", "2026-12-31", cancelled_on=date(2026, 7, 1))
@@ -114,6 +121,7 @@ def test_the_last_day_is_in_force_and_the_day_of_cancellation_is_not() -> None:
     assert not cancelled.in_force_on(date(2026, 7, 1))
 
 
+@pytest.mark.rule("F3")
 def test_a_contract_cancelled_on_its_first_day_is_booked_and_never_in_force() -> None:
     regretted = agreed("2026-01-01", "2026-12-31", 1200_00, cancelled_on=date(2026, 1, 1))
 
@@ -142,6 +150,7 @@ def test_a_range_that_was_turned_round_is_empty() -> None:
     assert agreed("2026-03-01", "2026-02-01", 100_00).in_force is None
 
 
+@pytest.mark.rule("F5", "K2")
 def test_value_accrues_day_by_day_and_the_first_day_counts() -> None:
     year = agreed("2026-01-01", "2026-12-31", 365_00, one_time_minor=50_00, signed_on=date(2025, 12, 1))
 
@@ -151,6 +160,7 @@ def test_value_accrues_day_by_day_and_the_first_day_counts() -> None:
     assert year.accrued_micro(date(2030, 1, 1)) == (365_00 + 50_00) * MICRO
 
 
+@pytest.mark.rule("F5")
 def test_without_an_end_each_month_accrues_a_twelfth_over_its_days() -> None:
     monthly = agreed("2026-01-01", None, 31_00, per="month")
 
@@ -159,6 +169,7 @@ def test_without_an_end_each_month_accrues_a_twelfth_over_its_days() -> None:
     assert monthly.accrued_micro(date(2026, 3, 1)) == 63_00 * MICRO
 
 
+@pytest.mark.rule("F5")
 def test_accrual_is_rounded_once_half_to_even() -> None:
     # A third of a minor unit shows the rounding.
     third = agreed("2026-01-01", "2026-01-03", 1)
@@ -169,6 +180,7 @@ def test_accrual_is_rounded_once_half_to_even() -> None:
     assert annual_value(Fraction(3, 2 * MICRO), Fraction(12)) == 2
 
 
+@pytest.mark.rule("K2")
 def test_signed_value_loses_what_a_cancellation_took_away_from_its_day_on() -> None:
     year = agreed("2026-01-01", "2026-12-31", 365_00, one_time_minor=10_00, cancelled_on=date(2026, 4, 11))
 
@@ -186,6 +198,7 @@ def test_a_contract_signed_late_is_in_force_from_its_start() -> None:
     assert late.accrued_micro(date(2026, 2, 1)) == 33_00 * MICRO
 
 
+@pytest.mark.rule("F5")
 @given(DAYS, st.integers(0, 2000), st.integers(-(10**13), 10**13), st.integers(0, 2500))
 def test_a_finished_contract_has_accrued_exactly_its_value(
     start: date, days: int, recurring: int, later: int

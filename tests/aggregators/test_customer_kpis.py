@@ -43,6 +43,7 @@ RAMP = tuple(
 # ACV
 
 
+@pytest.mark.rule("K1", "K2")
 def test_the_golden_ramp_contract_has_an_acv_of_171000_and_a_tcv_of_538000() -> None:
     company = company_of(contract("c1", "2026-01-01", "2028-12-31", ramp=RAMP, one_time_amount="25000"))
 
@@ -52,6 +53,7 @@ def test_the_golden_ramp_contract_has_an_acv_of_171000_and_a_tcv_of_538000() -> 
     assert value(company, "clv", "historic", "2028-12-31") == 538_000_00
 
 
+@pytest.mark.rule("K1")
 def test_a_ramp_says_by_itself_when_the_contract_starts_and_ends() -> None:
     company = company_of(contract("c1", None, None, ramp=RAMP))
 
@@ -59,6 +61,7 @@ def test_a_ramp_says_by_itself_when_the_contract_starts_and_ends() -> None:
     assert value(company, "acv", "active_per_contract", "2029-01-01") is None
 
 
+@pytest.mark.rule("K1")
 def test_acv_per_customer_counts_each_customer_once() -> None:
     company = company_of(
         contract("c1", "2026-01-01", "2026-12-31", "100"),
@@ -78,6 +81,7 @@ def test_acv_per_customer_counts_each_customer_once() -> None:
     assert all(r.additive for r in by_kind if r.reading == "booked_per_contract")
 
 
+@pytest.mark.rule("F28")
 def test_booked_values_take_the_rate_of_the_signature_and_active_ones_that_of_the_as_of_day() -> None:
     company = company_of(
         contract(
@@ -99,6 +103,7 @@ def test_booked_values_take_the_rate_of_the_signature_and_active_ones_that_of_th
     assert active / booked == Fraction(3, 2)
 
 
+@pytest.mark.rule("G4")
 def test_without_a_rate_a_contract_is_counted_and_not_priced() -> None:
     company = company_of(
         contract("c1", "2026-01-01", "2026-12-31", "100", currency="EUR"),
@@ -121,6 +126,7 @@ def test_a_trial_and_a_deleted_contract_are_in_no_kpi() -> None:
     assert value(company, "customers", "active", "2026-02-01") == 0
 
 
+@pytest.mark.rule("F32")
 def test_a_contract_is_its_owners_at_signature_else_its_account_owners() -> None:
     company = company_of(
         told("employee", "rep1", "2020-01-01", hired_on="2020-01-01", role="sales", team="North"),
@@ -150,6 +156,7 @@ def test_a_contract_without_an_account_is_a_customer_of_its_own() -> None:
 # CLV
 
 
+@pytest.mark.rule("K2")
 def test_clv_accrues_over_all_contracts_of_a_customer() -> None:
     company = company_of(
         contract("c1", "2025-01-01", "2025-12-31", "365"),
@@ -162,6 +169,8 @@ def test_clv_accrues_over_all_contracts_of_a_customer() -> None:
     assert row(company, "clv", "historic", "2026-02-01").denominator == 2
 
 
+@pytest.mark.rule("K2")
+@pytest.mark.trap("a renewal signed late")
 def test_a_renewal_signed_late_counts_as_signed_only_from_its_signature() -> None:
     company = company_of(
         contract("c1", "2025-01-01", "2025-12-31", "365"),
@@ -173,6 +182,7 @@ def test_a_renewal_signed_late_counts_as_signed_only_from_its_signature() -> Non
     assert value(company, "customers", "active", "2026-01-19") == 1
 
 
+@pytest.mark.rule("K2", "F17")
 def test_a_cancellation_stops_the_accrual_and_is_taken_away_from_what_was_signed() -> None:
     company = company_of(contract("c1", "2025-01-01", "2025-12-31", "365", cancelled_on="2025-01-31"))
 
@@ -195,12 +205,14 @@ def customers_of(left: int, stayed: int) -> Iterator[Event]:
         )
 
 
+@pytest.mark.rule("K2", "F26")
 def test_projected_clv_is_revenue_times_margin_over_churn() -> None:
     company = company_of(*customers_of(5, 15), meaning=meaning(kpis={"clv_margin": 0.5}))
 
     assert value(company, "clv", "projected", "2025-12-31") == 1200_00 * Fraction(1, 2) * 4
 
 
+@pytest.mark.rule("K2", "F26")
 @pytest.mark.parametrize(
     ("left", "stayed", "kpis", "projected"),
     [
@@ -222,6 +234,7 @@ def test_projected_clv_is_absent_without_churn_or_customers_and_capped(
 # Retention
 
 
+@pytest.mark.rule("K9")
 def test_the_golden_company_retains_87_point_5_percent() -> None:
     lost = [(f"lost{n}", "2024-01-01", "2025-06-30") for n in range(347)]
     stayed = [(f"kept{n}", "2024-01-01", None) for n in range(2_770 - 347)]
@@ -236,6 +249,8 @@ def test_the_golden_company_retains_87_point_5_percent() -> None:
     assert counts == {"active": 4_905, "new": 2_482, "churned": 347, "in_grace": 0}
 
 
+@pytest.mark.rule("K9", "F7", "F33")
+@pytest.mark.trap("a renewal signed late")
 def test_churn_falls_on_the_contracts_end_and_a_late_renewal_heals_it() -> None:
     first = contract("c1", "2025-01-01", "2025-12-31", "365")
     renewal = contract("c2", "2026-01-30", "2026-12-31", "365", kind="renewal", signed_on="2026-02-15")
@@ -250,6 +265,7 @@ def test_churn_falls_on_the_contracts_end_and_a_late_renewal_heals_it() -> None:
     assert value(told_after, "customers", "in_grace", "2026-01-15", window=quarter) == 0
 
 
+@pytest.mark.rule("K9", "F6")
 def test_revenue_retention_caps_gross_at_each_customers_own_start() -> None:
     company = company_of(
         contract("c1", "2025-01-01", "2025-12-31", "100"),
@@ -267,6 +283,7 @@ def test_revenue_retention_caps_gross_at_each_customers_own_start() -> None:
     assert value(company, "customer_retention", "logo", **quarter) == Fraction(2, 3)
 
 
+@pytest.mark.rule("F28")
 def test_exchange_rates_are_no_churn() -> None:
     company = company_of(
         contract("c1", "2025-01-01", "2026-12-31", "200", currency="EUR"),
@@ -276,6 +293,7 @@ def test_exchange_rates_are_no_churn() -> None:
     assert value(company, "customer_retention", "nrr", "2026-03-31", window="fiscal_quarter") == 1
 
 
+@pytest.mark.rule("F6")
 def test_a_customer_kept_by_the_grace_alone_has_no_revenue_there() -> None:
     company = company_of(
         contract("c1", "2025-01-01", "2025-12-31", "100"), contract("c2", "2026-01-20", "2026-12-31", "100")
@@ -286,6 +304,7 @@ def test_a_customer_kept_by_the_grace_alone_has_no_revenue_there() -> None:
     assert value(company, "customer_retention", "logo", "2026-01-10", window="fiscal_quarter") == 1
 
 
+@pytest.mark.trap("a contract moved to another account")
 def test_a_contract_moved_to_another_account_moves_the_customer() -> None:
     contracts = [contract("c1", "2025-01-01", None, "10", recurring_per="month")]
     company = company_of(*contracts, told("contract", "c1", "2026-05-01", account_id="a9"))
@@ -300,6 +319,8 @@ def test_a_contract_moved_to_another_account_moves_the_customer() -> None:
     assert row(moved, "customers", "active", "2026-02-01", by="segment").by == (("segment", "SMB"),)
 
 
+@pytest.mark.rule("G6")
+@pytest.mark.trap("an account merged away and its contracts kept")
 def test_an_account_merged_away_keeps_its_contracts_and_its_history_as_a_customer() -> None:
     events = [
         account("a1"),
@@ -319,6 +340,7 @@ def test_an_account_merged_away_keeps_its_contracts_and_its_history_as_a_custome
     assert value(restored, "customer_retention", "logo", **quarter) == 0
 
 
+@pytest.mark.rule("F35")
 def test_with_parents_a_customer_is_the_top_of_the_chain() -> None:
     events = [
         account("top"),
@@ -335,6 +357,7 @@ def test_with_parents_a_customer_is_the_top_of_the_chain() -> None:
     assert value(parents, "customer_retention", "logo", **quarter) == 1
 
 
+@pytest.mark.rule("F32", "G5")
 def test_a_customer_counts_for_the_team_of_its_account_owner_at_the_start() -> None:
     company = company_of(
         told("employee", "rep1", "2020-01-01", hired_on="2020-01-01", role="sales", team="North"),
@@ -350,6 +373,7 @@ def test_a_customer_counts_for_the_team_of_its_account_owner_at_the_start() -> N
     assert today.by == (("team", "South"),)
 
 
+@pytest.mark.rule("F34")
 def test_purchases_make_a_customer_for_their_days_and_no_acv() -> None:
     company = company_of(
         opp("o1", "2025-03-01", stage="Prospecting", account_id="a1", amount="500", created_at="2025-03-01"),
@@ -454,6 +478,7 @@ def test_no_customer_kpi_depends_on_the_order_or_number_of_tellings(
         )
 
 
+@pytest.mark.rule("F1", "K9")
 @given(contract_events(), DAYS, st.sampled_from(["month", "fiscal_quarter", "trailing_12m", "fiscal_year"]))
 def test_start_and_new_less_churned_is_the_end(events: list[Event], as_of: str, window: str) -> None:
     company = company_of(*events)
@@ -474,6 +499,7 @@ def test_start_and_new_less_churned_is_the_end(events: list[Event], as_of: str, 
     assert retained.numerator == start - found["churned"].value
 
 
+@pytest.mark.rule("G9")
 def test_a_company_without_contracts_has_no_sample() -> None:
     empty = company_of(meaning=PLAIN)
 
@@ -483,6 +509,7 @@ def test_a_company_without_contracts_has_no_sample() -> None:
         )
 
 
+@pytest.mark.rule("G4")
 def test_a_rate_taken_away_leaves_its_contracts_counted_and_not_priced() -> None:
     events = [
         contract("c1", "2026-01-01", "2026-12-31", "100", currency="EUR"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ STRETCHES = st.lists(
 )
 
 
+@pytest.mark.rule("F7", "K9")
 def test_a_renewal_on_the_thirtieth_day_is_continuous_and_on_the_next_is_not() -> None:
     first = agreed("2025-01-01", "2025-12-31")
     in_time, late = agreed("2026-01-30", None, id="c2"), agreed("2026-01-31", None, id="c2")
@@ -29,6 +31,7 @@ def test_a_renewal_on_the_thirtieth_day_is_continuous_and_on_the_next_is_not() -
     assert not customer("a", [first, late], grace_days=30).active_on(date(2026, 1, 10))
 
 
+@pytest.mark.rule("F33")
 def test_churn_falls_on_the_end_and_the_grace_is_counted_beside_it() -> None:
     left = customer("a", [agreed("2025-01-01", "2025-12-31")], grace_days=30)
 
@@ -54,6 +57,7 @@ def test_a_contract_never_in_force_renews_nothing() -> None:
     assert not held.active_on(date(2026, 1, 5))
 
 
+@pytest.mark.rule("F34")
 def test_a_purchase_keeps_a_customer_for_its_days_the_first_one_inside() -> None:
     assert purchase_stretch(date(2025, 1, 1), active_days=365) == Stretch(
         date(2025, 1, 1), date(2025, 12, 31)

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def test_the_groups_of_a_split_add_up_to_the_company(
                 assert sum(part.denominator or 0 for part in mine) == row.denominator
 
 
+@pytest.mark.rule("F1")
 @given(MEANINGS, histories(), INSTANTS)
 def test_start_plus_in_minus_out_is_end_for_open_deals(
     meaning: Meaning, events: list[Event], as_of: int
@@ -90,6 +92,7 @@ def test_start_plus_in_minus_out_is_end_for_open_deals(
     assert all(id_ in after for id_ in before), "a deal that exists does not vanish"
 
 
+@pytest.mark.rule("F2")
 @given(MEANINGS, histories(), INSTANTS, INSTANTS)
 def test_what_happens_later_does_not_change_an_earlier_as_of(
     meaning: Meaning, events: list[Event], first: int, second: int
@@ -130,6 +133,7 @@ def test_what_happens_later_does_not_change_an_earlier_as_of(
         assert answer(before, question) == answer(after, question)
 
 
+@pytest.mark.rule("K4")
 @given(MEANINGS, histories(), INSTANTS)
 def test_durations_of_open_deals_grow_with_the_clock_alone(
     meaning: Meaning, events: list[Event], as_of: int

@@ -23,6 +23,7 @@ OWN_STATEMENTS = ("target", "attainment", "pace", "needed", "coverage")
 """A group's target is its own, and need not be the sum of its members'."""
 
 
+@pytest.mark.rule("G1")
 @given(KPIS, meanings(), companies(), INSTANTS, WINDOWS, st.randoms(), st.data())
 @settings(max_examples=150)
 def test_answers_do_not_depend_on_order_or_repetition(
@@ -44,6 +45,7 @@ def test_answers_do_not_depend_on_order_or_repetition(
     )
 
 
+@pytest.mark.rule("G9", "F15")
 @given(KPIS.filter(lambda kpi: kpi.name not in OWN_STATEMENTS), meanings(), companies(), INSTANTS, WINDOWS)
 @settings(max_examples=150)
 def test_the_rows_of_each_split_that_say_so_add_up_to_the_company(
@@ -108,6 +110,7 @@ PAGE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 """Readings, dimensions and default windows as kpi-definitions.md has them."""
 
 
+@pytest.mark.rule("answer")
 @pytest.mark.parametrize("name", PAGE)
 def test_readings_dimensions_and_windows_are_those_of_the_contract(name: str) -> None:
     kpi, (readings, dimensions, window) = registry()[name], PAGE[name]

@@ -21,6 +21,7 @@ def company() -> Company:
     return Company.from_events(maven.MEANING, maven.events())
 
 
+@pytest.mark.rule("golden")
 def test_won_lost_and_open_are_those_of_the_page(company: Company) -> None:
     assert value(company, "won", "count", YEAR_END, window="all") == 4_238
     assert value(company, "lost", "count", YEAR_END, window="all") == 2_473
@@ -29,6 +30,7 @@ def test_won_lost_and_open_are_those_of_the_page(company: Company) -> None:
     assert value(company, "won", "amount", YEAR_END, window="all") == 10_005_534_00
 
 
+@pytest.mark.rule("golden")
 def test_the_win_rate_of_closed_and_of_all_deals(company: Company) -> None:
     closed = value(company, "win_rate", "closed_count", YEAR_END, window="all")
 
@@ -39,6 +41,7 @@ def test_the_win_rate_of_closed_and_of_all_deals(company: Company) -> None:
     assert known == Fraction(4_238, 8_300), "deals of unknown creation are in no window of days"
 
 
+@pytest.mark.rule("golden")
 @pytest.mark.parametrize(
     ("quarter", "won", "lost", "amount", "rate", "cycle"),
     [
@@ -60,6 +63,7 @@ def test_each_close_quarter(
     assert round(days, 4) == Fraction(cycle)
 
 
+@pytest.mark.rule("golden", "F16")
 def test_created_by_quarter(company: Company) -> None:
     found = rows(company, "created", YEAR_END, window="fiscal_quarter", periods=5)
 
@@ -68,6 +72,7 @@ def test_created_by_quarter(company: Company) -> None:
     assert [replace(each, kpi="created") for each in same] == found
 
 
+@pytest.mark.rule("golden")
 def test_the_age_of_engaging_deals_grows_by_a_day_in_a_day(company: Company) -> None:
     for as_of, days in ((f"{YEAR_END}T00:00:00Z", "198.8162"), (YEAR_END, "199.8162")):
         age = row(company, "stagnation", "age", as_of, by="stage", group="Engaging")
@@ -78,10 +83,12 @@ def test_the_age_of_engaging_deals_grows_by_a_day_in_a_day(company: Company) -> 
     assert row(company, "stagnation", "stagnation", YEAR_END).samples == 2_089
 
 
+@pytest.mark.rule("golden")
 def test_engaging_deals_older_than_90_days_are_stalled(company: Company) -> None:
     assert value(company, "stalled", "count", f"{YEAR_END}T00:00:00Z") == 1_479
 
 
+@pytest.mark.rule("golden")
 def test_darcel_schlecht_by_quarter_and_rosie_papadopoulos(company: Company) -> None:
     found = rows(company, "win_rate", YEAR_END, by="rep", window="fiscal_quarter", periods=4)
     closed = [each for each in found if each.reading == "closed_count"]

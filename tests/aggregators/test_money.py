@@ -16,6 +16,7 @@ def rates(*events: Event, currency: str = "USD", **kpis: object) -> Rates:
     return Rates(company_of(*events, meaning=meaning(currency=currency, kpis=kpis)), today=TODAY)
 
 
+@pytest.mark.rule("G4")
 def test_the_rate_of_a_day_is_the_newest_on_or_before_it_within_the_age() -> None:
     found = rates(rate("EUR/USD", "2026-02-06", "1.25"), rate("EUR/USD", "2026-02-20", "1.5"))
 
@@ -28,6 +29,7 @@ def test_the_rate_of_a_day_is_the_newest_on_or_before_it_within_the_age() -> Non
     ]
 
 
+@pytest.mark.rule("G4")
 def test_a_future_day_has_the_newest_known_rate() -> None:
     found = rates(rate("EUR/USD", "2026-02-06", "1.25"))
 
@@ -35,6 +37,7 @@ def test_a_future_day_has_the_newest_known_rate() -> None:
     assert found.rate("EUR", "USD", date(2026, 7, 1)) == 5 * RATE_SCALE // 4
 
 
+@pytest.mark.rule("G4")
 def test_direct_comes_before_the_inverse_and_the_inverse_before_the_pivot() -> None:
     direct, inverse = rate("JPY/USD", "2026-02-06", "0.01"), rate("USD/JPY", "2026-02-06", "150")
     legs = [rate("EUR/JPY", "2026-02-06", "160"), rate("EUR/USD", "2026-02-06", "1.2")]
@@ -52,6 +55,8 @@ def test_a_rate_taken_away_prices_nothing() -> None:
     assert found.rate("EUR", "USD", date(2026, 2, 7)) == 5 * RATE_SCALE // 4, "the day before is in reach"
 
 
+@pytest.mark.rule("G4")
+@pytest.mark.trap("JPY, TWD and KWD")
 @pytest.mark.parametrize(
     ("reporting", "currency", "minor", "expected"),
     [("JPY", "USD", 12_34, Fraction(1851)), ("KWD", "USD", 1_00, Fraction(150_000)), ("USD", "USD", 7, 7)],

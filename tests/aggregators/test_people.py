@@ -69,6 +69,8 @@ def test_a_leaving_told_before_the_hiring_waits_for_it() -> None:
     ]
 
 
+@pytest.mark.rule("K6")
+@pytest.mark.trap("rehire after 29 and 31 days")
 @pytest.mark.parametrize(("back", "continuous"), [("2026-04-29", True), ("2026-05-01", False)])
 def test_a_rehire_after_29_days_is_continuous_and_after_31_is_not(back: str, *, continuous: bool) -> None:
     found = selling(
@@ -79,6 +81,7 @@ def test_a_rehire_after_29_days_is_continuous_and_after_31_is_not(back: str, *, 
     assert len(found) == (1 if continuous else 2)
 
 
+@pytest.mark.rule("K6")
 def test_moving_to_another_role_ends_the_spell_and_is_told_apart_from_leaving() -> None:
     found = selling(
         hr("2026-01-01", hired_on="2026-01-05", role="sales"),
@@ -92,6 +95,7 @@ def test_moving_to_another_role_ends_the_spell_and_is_told_apart_from_leaving() 
     ]
 
 
+@pytest.mark.rule("F22")
 def test_the_first_role_and_team_hold_from_the_hiring_unless_dated() -> None:
     found = people(hr("2026-02-20", hired_on="2026-01-05", role="sales", team="North"))
     assert found.team("ann", day("2026-01-05")) == "North"
@@ -129,6 +133,7 @@ def test_a_statement_without_a_day_counts_from_the_local_day_of_its_event() -> N
     assert found.team("ann", day("2026-02-02")) == "South"
 
 
+@pytest.mark.rule("F36")
 def test_a_manager_is_known_by_an_alias_too() -> None:
     found = people(
         hr("2026-01-01", hired_on="2026-01-01", manager_id="m-7"),

@@ -34,6 +34,7 @@ def amounts(company: Any, by: str, reading: str = "amount", **question: Any) -> 
 # Targets
 
 
+@pytest.mark.rule("Targets")
 def test_a_groups_target_is_its_own_statement_else_the_sum_of_its_members() -> None:
     members = [
         rep("r1", team="North"),
@@ -57,6 +58,8 @@ def test_a_groups_target_is_its_own_statement_else_the_sum_of_its_members() -> N
     assert amounts(own, "rep") == {"r1": 10_00, "r2": 20_00, "r3": 40_00, "r4": 80_00}
 
 
+@pytest.mark.rule("Targets")
+@pytest.mark.trap("a transfer in mid-quarter")
 def test_a_reps_target_follows_its_team_by_days_in_a_transfer_in_mid_quarter() -> None:
     company = company_of(
         rep("r1", team="North"),
@@ -69,12 +72,14 @@ def test_a_reps_target_follows_its_team_by_days_in_a_transfer_in_mid_quarter() -
     assert amounts(company, "rep") == {"r1": 90_00}
 
 
+@pytest.mark.rule("F36")
 def test_a_target_for_a_crm_user_is_his_employees() -> None:
     company = company_of(rep("r1", aliases=("/crm:u1",)), target("rep:u1/2026-Q1", amount="90"))
 
     assert amounts(company, "rep") == {"r1": 90_00}
 
 
+@pytest.mark.rule("Targets")
 def test_a_window_takes_a_coarser_target_by_days_and_finer_ones_if_they_cover_it() -> None:
     company = company_of(rep("r1"), target("rep:r1/2026", amount="365"))
 
@@ -120,6 +125,7 @@ def test_a_target_in_another_currency_has_the_price_of_its_last_day() -> None:
 # Attainment, pace, needed
 
 
+@pytest.mark.rule("Further series these need", "Rep")
 def test_attainment_is_won_over_target_and_pace_over_its_share_of_the_time_passed() -> None:
     company = company_of(
         rep("r1"), *won("o1", "2026-01-15", "30"), target("rep:r1/2026-Q1", amount="120", wins=2)
@@ -140,6 +146,7 @@ def test_attainment_is_won_over_target_and_pace_over_its_share_of_the_time_passe
     assert value(company, "attainment", "amount", "2026-04-10", window="fiscal_quarter") is None
 
 
+@pytest.mark.rule("K3")
 def test_the_articles_4_of_7_makes_4_wins_take_7_opportunities() -> None:
     deals = [event for n in range(4) for event in won(f"w{n}", "2026-02-01", "50")]
     lost = [opp(f"l{n}", "2026-02-01", stage="Lost", owner_id="r1") for n in range(3)]
@@ -161,6 +168,7 @@ def open_deal(subject: str, amount: str, close: str, stage: str = "Proposal", **
     return opp(subject, "2026-01-02", stage=stage, amount=amount, close_date=close, owner_id="r1", **fields)
 
 
+@pytest.mark.rule("Further series these need")
 def test_coverage_is_open_over_what_is_missing_and_absent_without_a_gap() -> None:
     events = [
         rep("r1"),
@@ -176,6 +184,7 @@ def test_coverage_is_open_over_what_is_missing_and_absent_without_a_gap() -> Non
     assert value(company_of(*events), "coverage", "amount", "2026-02-01", window="fiscal_quarter") is None
 
 
+@pytest.mark.rule("Further series these need")
 def test_forecasts_take_the_deals_own_chance_and_category_before_its_stages() -> None:
     company = company_of(
         open_deal("o1", "100", "2026-03-01"),
@@ -192,6 +201,7 @@ def test_forecasts_take_the_deals_own_chance_and_category_before_its_stages() ->
     assert found == {"commit": 200_00, "best_case": 100_00, "pipeline": 100_00}
 
 
+@pytest.mark.rule("Further series these need")
 def test_velocity_is_open_times_rate_times_size_over_cycle() -> None:
     company = company_of(
         *won("o1", "2026-01-10", "100", created="2026-01-05"),
@@ -208,6 +218,7 @@ def test_velocity_is_open_times_rate_times_size_over_cycle() -> None:
     assert value(company_of(), "velocity", "amount", **QUARTER) is None
 
 
+@pytest.mark.rule("G9")
 @pytest.mark.parametrize("kpi", ["target", "attainment", "pace", "needed", "coverage", "velocity"])
 def test_without_anything_a_plan_figure_is_no_sample(kpi: str) -> None:
     assert all((r.value, r.samples) == (None, 0) for r in rows(company_of(), kpi, **QUARTER))
@@ -220,6 +231,7 @@ def parts(company: Any, **question: Any) -> dict[str, Any]:
     return {r.by[-1][1]: r.value for r in rows(company, "goal", **{**QUARTER, **question})}
 
 
+@pytest.mark.rule("Targets")
 def test_a_goal_stands_beside_the_figure_with_the_difference() -> None:
     company = company_of(
         rep("r1", team="North"),
@@ -261,6 +273,7 @@ def test_a_yearly_goal_is_shared_out_for_a_count_and_holds_as_it_is_for_a_rate()
 # By manager
 
 
+@pytest.mark.rule("Targets", "Manager")
 def test_a_managers_target_is_the_sum_of_his_direct_reports_by_days() -> None:
     company = company_of(
         rep("r1", team="North", manager_id="ann"),

@@ -17,6 +17,7 @@ from tests.aggregators.told import company_of, end_of, meaning, ms, opp, rate, r
 TAIPEI = meaning(timezone="Asia/Taipei", currency="TWD")
 
 
+@pytest.mark.rule("answer")
 def test_a_row_is_the_json_of_the_page() -> None:
     company = company_of(
         *(opp(f"w{n}", "2017-05-02", stage="Won", owner_id="Darcel Schlecht") for n in range(96)),
@@ -39,6 +40,7 @@ def test_a_row_is_the_json_of_the_page() -> None:
     }
 
 
+@pytest.mark.rule("answer")
 def test_money_is_a_decimal_string_rounded_at_the_very_end() -> None:
     company = company_of(
         rate("EUR/TWD", "2026-02-06", "33.333"),
@@ -55,6 +57,7 @@ def test_money_is_a_decimal_string_rounded_at_the_very_end() -> None:
     assert size["as_of"] == "2026-03-31T23:59:59.999+08:00"
 
 
+@pytest.mark.rule("answer", "F1")
 def test_durations_are_seconds_and_levels_have_no_days() -> None:
     company = company_of(opp("a", "2026-01-01T00:00:00Z", stage="Proposal"))
     found = Renderer(company.meaning).records(
@@ -66,6 +69,7 @@ def test_durations_are_seconds_and_levels_have_no_days() -> None:
     assert found[0]["unit"] == "seconds"
 
 
+@pytest.mark.rule("answer")
 def test_an_unfinished_window_shows_all_its_days() -> None:
     company = company_of(opp("a", "2026-01-01", stage="Won"))
     found = Renderer(company.meaning).records(rows(company, "won", "2026-02-10", window="fiscal_quarter"))
@@ -73,6 +77,7 @@ def test_an_unfinished_window_shows_all_its_days() -> None:
     assert found[0]["window"] == {"name": "fiscal_quarter", "start": "2026-01-01", "end": "2026-03-31"}
 
 
+@pytest.mark.rule("answer", "G9")
 def test_no_sample_is_null_in_json_and_a_dash_in_a_table() -> None:
     company = company_of()
     found = Renderer(company.meaning).records(rows(company, "win_rate", "2026-02-10"))
@@ -82,12 +87,14 @@ def test_no_sample_is_null_in_json_and_a_dash_in_a_table() -> None:
     assert next(csv.DictReader(io.StringIO(csv_text(found))))["value"] == ""
 
 
+@pytest.mark.rule("K1")
 def test_rows_that_do_not_add_up_say_so() -> None:
     row = Row("x", "y", 1, (), Window("all", None, None), 0, Fraction(1, 3), "ratio", 1, 3, 3, additive=False)
 
     assert Renderer(TAIPEI).record(row)["additive"] is False
 
 
+@pytest.mark.rule("answer")
 @pytest.mark.parametrize("currency", ["JPY", "KWD", "CLF"])
 def test_money_has_the_decimals_of_its_currency(currency: str) -> None:
     decimals = {"JPY": 0, "KWD": 3, "CLF": 4}[currency]
@@ -96,6 +103,7 @@ def test_money_has_the_decimals_of_its_currency(currency: str) -> None:
     assert text == f"{-1234567 / 10**decimals:.{decimals}f}"
 
 
+@pytest.mark.rule("answer")
 def test_a_day_means_its_end_and_an_instant_itself() -> None:
     calendar = Calendar(TAIPEI.company)
 
@@ -106,6 +114,7 @@ def test_a_day_means_its_end_and_an_instant_itself() -> None:
         as_of_ms("yesterday", calendar)
 
 
+@pytest.mark.rule("answer")
 def test_without_a_name_all_kpis_are_asked_that_can_be_split_so() -> None:
     calendar = Calendar(TAIPEI.company)
     every = {question.kpi for question in questions(calendar, now_ms=0)}

@@ -35,6 +35,7 @@ def contact(subject: str, time: str, rep_id: str, **fields: Any) -> Event:
 # Retention
 
 
+@pytest.mark.rule("K6")
 def test_retention_is_of_those_in_role_at_the_start_and_hires_are_in_neither_number() -> None:
     company = company_of(
         rep("r1"),
@@ -48,6 +49,8 @@ def test_retention_is_of_those_in_role_at_the_start_and_hires_are_in_neither_num
     assert (found.value, found.numerator, found.denominator) == (Fraction(1, 2), 1, 2)
 
 
+@pytest.mark.rule("K6", "F13")
+@pytest.mark.trap("rehire after 29 and 31 days")
 @pytest.mark.parametrize(("days", "stayed"), [(29, 1), (30, 1), (31, 0)])
 def test_a_rehire_after_29_days_is_continuous_and_after_31_is_a_new_hire(days: int, stayed: int) -> None:
     back = (date(2026, 3, 31) + timedelta(days=days)).isoformat()
@@ -62,6 +65,7 @@ def test_a_rehire_after_29_days_is_continuous_and_after_31_is_a_new_hire(days: i
     assert hired[0].value == 1 - stayed
 
 
+@pytest.mark.rule("F3")
 def test_the_last_day_at_work_is_still_a_day_in_role() -> None:
     company = company_of(rep("r1"), employee("r1", "2026-12-31", left_on="2026-12-31"))
 
@@ -69,6 +73,7 @@ def test_the_last_day_at_work_is_still_a_day_in_role() -> None:
     assert value(company, "rep_retention", "trailing", "2027-01-01", window="trailing_90d") == 0
 
 
+@pytest.mark.rule("K6")
 def test_leaving_the_role_is_told_apart_from_leaving_the_company_and_leave_is_presence() -> None:
     company = company_of(
         rep("r1"),
@@ -88,6 +93,7 @@ def test_leaving_the_role_is_told_apart_from_leaving_the_company_and_leave_is_pr
     assert (whole.numerator, whole.denominator) == (1, 4)
 
 
+@pytest.mark.rule("K6", "F1")
 def test_tenured_retention_asks_only_those_with_the_tenure_at_the_start() -> None:
     company = company_of(
         rep("old", "2024-12-31"),
@@ -100,6 +106,7 @@ def test_tenured_retention_asks_only_those_with_the_tenure_at_the_start() -> Non
     assert (found.numerator, found.denominator) == (1, 1)
 
 
+@pytest.mark.rule("K6", "F14", "F30")
 def test_tenure_is_the_share_of_all_ever_hired_that_long_ago_that_reached_it() -> None:
     company = company_of(
         rep("r1", "2020-02-29"),
@@ -123,6 +130,7 @@ def test_a_rep_counts_for_the_team_at_the_windows_start() -> None:
 # Ramp-up
 
 
+@pytest.mark.rule("K7", "F9", "F36")
 def test_ramp_up_is_from_the_first_day_to_the_first_contact_with_a_prospect() -> None:
     company = company_of(
         rep("r1", "2026-01-10", aliases=("/crm:u1",)),
@@ -141,6 +149,8 @@ def test_ramp_up_is_from_the_first_day_to_the_first_contact_with_a_prospect() ->
     assert value(company, "ramping_reps", "age", **quarter) == 28 * DAY_MS
 
 
+@pytest.mark.rule("K7")
+@pytest.mark.trap("a contact before the first day")
 def test_a_contact_before_the_first_day_counts_as_0_and_is_flagged() -> None:
     company = company_of(rep("r1", "2026-01-10"), contact("x1", "2026-01-05", "r1"))
 
@@ -148,6 +158,7 @@ def test_a_contact_before_the_first_day_counts_as_0_and_is_flagged() -> None:
     assert (found.numerator, found.denominator, found.note) == (0, 1, BEFORE_THE_FIRST_DAY)
 
 
+@pytest.mark.rule("F13")
 def test_a_second_spell_has_a_clock_of_its_own() -> None:
     company = company_of(
         rep("r1", "2026-01-10"),
@@ -161,6 +172,7 @@ def test_a_second_spell_has_a_clock_of_its_own() -> None:
     assert value(company, "ramp_up", "first_contact", "2026-06-30", window="fiscal_quarter") == 10 * DAY_MS
 
 
+@pytest.mark.rule("K7", "F13")
 def test_further_milestones_are_the_first_opportunity_and_the_first_win() -> None:
     company = company_of(
         rep("r1", "2026-01-10"),
@@ -189,6 +201,7 @@ def referral(subject: str, created: str, account_id: str | None, referred_by: st
 CUSTOMER = contract("c1", "2025-01-01", "2026-03-31", "100")
 
 
+@pytest.mark.rule("K8", "F12")
 def test_a_referral_by_an_active_customer_is_credited_to_its_accounts_owner() -> None:
     company = company_of(
         CUSTOMER,
@@ -203,6 +216,7 @@ def test_a_referral_by_an_active_customer_is_credited_to_its_accounts_owner() ->
     assert found == {("from_customers", "r1"): 1, ("from_others", "r2"): 1}
 
 
+@pytest.mark.rule("F12")
 def test_an_account_owner_first_told_of_later_takes_no_credit_for_a_referral() -> None:
     company = company_of(
         CUSTOMER,
@@ -214,6 +228,8 @@ def test_an_account_owner_first_told_of_later_takes_no_credit_for_a_referral() -
     assert [(r.by[0][1], r.value) for r in found if r.reading == "from_customers"] == [("r2", 1)]
 
 
+@pytest.mark.rule("K8", "F27")
+@pytest.mark.trap("a referral by a customer that had already left")
 def test_a_referral_by_a_customer_that_had_already_left_is_counted_apart() -> None:
     company = company_of(
         CUSTOMER,
@@ -226,6 +242,7 @@ def test_a_referral_by_a_customer_that_had_already_left_is_counted_apart() -> No
     assert found == {"from_customers": 1, "from_others": 2, "won": 0}
 
 
+@pytest.mark.rule("F12")
 def test_a_contract_told_of_late_makes_a_past_referrer_a_customer() -> None:
     events = [CUSTOMER, referral("o1", "2026-04-20", "p1", "a1")]
     renewal = contract("c2", "2026-04-15", "2027-03-31", "100", time="2026-09-01", signed_on="2026-08-31")
@@ -234,6 +251,7 @@ def test_a_contract_told_of_late_makes_a_past_referrer_a_customer() -> None:
     assert value(company_of(*events, renewal), "referrals", "from_customers", "2026-12-31", window="all") == 1
 
 
+@pytest.mark.rule("K8")
 def test_neither_a_customer_nor_the_referrer_itself_is_referred() -> None:
     company = company_of(
         CUSTOMER,
@@ -248,6 +266,7 @@ def test_neither_a_customer_nor_the_referrer_itself_is_referred() -> None:
     assert found == {"from_customers": 0, "from_others": 0, "won": 0}
 
 
+@pytest.mark.rule("F27", "K8")
 def test_a_pair_counts_once_by_its_earliest_opportunity_until_that_is_deleted() -> None:
     events = [
         CUSTOMER,
@@ -264,6 +283,7 @@ def test_a_pair_counts_once_by_its_earliest_opportunity_until_that_is_deleted() 
     assert found == {"from_customers": 2, "from_others": 1, "won": 0}
 
 
+@pytest.mark.rule("F12")
 def test_won_referrals_count_on_the_day_of_the_win() -> None:
     company = company_of(
         CUSTOMER, referral("o1", "2026-03-01", "p1", "a1"), opp("o1", "2026-05-02", stage="Won")

@@ -50,6 +50,7 @@ def figure(rows: list[Row], reading: str, **by: str) -> Row:
     return found
 
 
+@pytest.mark.rule("G8")
 @pytest.mark.parametrize(
     ("name", "holidays", "days", "due"),
     [
@@ -92,6 +93,7 @@ def test_due_are_the_periods_whose_freeze_lies_within_what_is_known() -> None:
     assert Q1 not in Schedule(PLAIN).due(end_of("2026-12-31"), Q1.frozen_ms + 1)
 
 
+@pytest.mark.rule("G8")
 def test_a_win_told_after_the_freeze_moves_the_restated_figure_alone() -> None:
     company = company_of(
         opp("a", "2026-02-10", stage="Won", amount="5", owner_id="ann"),
@@ -115,6 +117,7 @@ def test_a_win_told_after_the_freeze_moves_the_restated_figure_alone() -> None:
     assert reported_csv([amount]).splitlines()[1].endswith(",9.00")
 
 
+@pytest.mark.rule("G6", "G8")
 def test_a_deal_deleted_after_the_freeze_stays_in_the_report() -> None:
     before = [opp("a", "2026-02-10", stage="Won", amount="5"), opp("b", "2026-02-11", stage="Lost")]
     company = company_of(*before, opp("a", "2026-05-01", "deleted"))
@@ -130,6 +133,7 @@ def test_a_reopening_between_the_end_and_the_freeze_is_after_the_last_day() -> N
     assert figure(kept(company).rows("won", Q1.window), "count").value == 1
 
 
+@pytest.mark.rule("G8")
 def test_a_period_frozen_before_anything_was_known_has_nothing() -> None:
     company = company_of(recorded(opp("a", "2026-02-10", stage="Won"), "2026-04-07"))
 
@@ -137,6 +141,7 @@ def test_a_period_frozen_before_anything_was_known_has_nothing() -> None:
     assert kept(company).rows("won", Q1.window) == []
 
 
+@pytest.mark.rule("G8")
 def test_the_first_row_of_a_key_stands_and_counts_only_with_its_period() -> None:
     rows = list(figures(company_of(opp("a", "2026-02-10", stage="Won")), Q1))
     won = figure([row for row in rows if row.kpi == "won"], "count")
@@ -152,6 +157,7 @@ def test_the_first_row_of_a_key_stands_and_counts_only_with_its_period() -> None
     assert (held.rows("won", Q1.window), held.unreadable) == ([won], 7)
 
 
+@pytest.mark.rule("G8")
 def test_groups_are_kept_company_wide_by_team_and_by_rep() -> None:
     company = company_of(
         told("employee", "ann", "2025-01-01", hired_on="2025-01-01", role="sales", team="North"),
@@ -180,6 +186,7 @@ def test_a_recomputation_agrees_and_every_number_survives_its_record(
         assert differences(rows, again, versions) == []
 
 
+@pytest.mark.rule("G8")
 def test_a_difference_under_another_definition_version_is_shown_and_no_fault() -> None:
     rows = [row for row in figures(company_of(opp("a", "2026-02-10", stage="Won")), Q1) if row.kpi == "won"]
     changed = [replace(row, value=9, definition_version=row.definition_version + 1) for row in rows]

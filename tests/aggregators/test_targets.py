@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,18 +23,21 @@ def amount(targets: list[Target], start: str, end: str) -> Fraction | None:
     return sum((Fraction(s.target.amount_minor or 0) * s.part for s in found), Fraction()) if found else None
 
 
+@pytest.mark.rule("Targets")
 def test_a_window_takes_the_target_of_exactly_its_period() -> None:
     stated = [target("2026-Q1", 900), target("2025-02", 1), target("2025-03", 1), target("2025-04", 1)]
 
     assert amount(stated, "2025-02-01", "2025-04-30") == 900
 
 
+@pytest.mark.rule("Targets")
 def test_finer_targets_count_if_they_cover_the_window() -> None:
     stated = [target("2026", 4000), target("2025-02", 1), target("2025-03", 2), target("2025-04", 3)]
 
     assert amount(stated, "2025-02-01", "2025-04-30") == 6
 
 
+@pytest.mark.rule("Targets")
 def test_a_coarser_target_counts_by_days_where_the_finer_ones_leave_a_gap() -> None:
     stated = [target("2026", 365), target("2025-02", 1), target("2025-03", 2)]
 

@@ -1,5 +1,6 @@
 """The questions and traps of the hard cases that no other file asks by name."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -9,9 +10,14 @@ from aggregators.answer import answer
 from aggregators.calendar import DAY_MS
 from aggregators.explain_page import explained
 from aggregators.question import Question
+from aggregators.state import partition_state
+from aggregators.tables.answer import answer as fast_answer
+from aggregators.tables.deals import DealTable
+from events.canonical import encode
+from events.keys import partition_of
 from tests.aggregators.test_customer_kpis import contract
 from tests.aggregators.test_rep_kpis import employee, rep
-from tests.aggregators.told import company_of, end_of, meaning, opp, rate, row, rows, told, value
+from tests.aggregators.told import PLAIN, company_of, end_of, meaning, opp, rate, row, rows, told, value
 
 QUARTER = "2026-01-01..2026-03-31"
 
@@ -19,6 +25,7 @@ QUARTER = "2026-01-01..2026-03-31"
 # As of the future
 
 
+@pytest.mark.rule("K4", "F11")
 def test_which_deals_will_be_stalled_on_friday_if_nobody_acts() -> None:
     company = company_of(
         opp("o1", "2026-03-02T09:00:00Z", stage="Proposal", owner_id="ann"),
@@ -63,6 +70,7 @@ def test_churn_known_to_come_is_in_a_question_about_the_future_alone() -> None:
 # Taking a bar apart
 
 
+@pytest.mark.rule("Executive")
 def test_a_bar_of_the_waterfall_drills_down_to_the_deals_behind_it() -> None:
     company = company_of(
         rep("r1", team="North"),
@@ -97,6 +105,7 @@ def test_a_bar_of_the_waterfall_drills_down_to_the_deals_behind_it() -> None:
     assert listed == {"opportunity/o1": "-100.01", "opportunity/o2": "-55.5"}
 
 
+@pytest.mark.rule("Executive")
 def test_a_transfer_between_teams_sums_to_nothing_and_every_team_and_rep_comes_to_its_end() -> None:
     company = company_of(
         rep("r1", team="North"),
@@ -144,6 +153,8 @@ def test_a_transfer_between_teams_sums_to_nothing_and_every_team_and_rep_comes_t
 NEW_YORK = meaning(timezone="America/New_York")
 
 
+@pytest.mark.rule("F11")
+@pytest.mark.trap("daylight-saving night")
 def test_a_threshold_in_days_is_hours_also_in_the_night_the_clocks_change() -> None:
     """On 8 March 2026 New York's day has 23 hours: 14 x 24 hours end an hour later on the clock (F11)."""
     company = company_of(
@@ -155,6 +166,8 @@ def test_a_threshold_in_days_is_hours_also_in_the_night_the_clocks_change() -> N
     assert value(company, "stalled", "count", "2026-03-14T13:00:01-04:00") == 1
 
 
+@pytest.mark.rule("G2")
+@pytest.mark.trap("daylight-saving night")
 @pytest.mark.parametrize(
     ("instant", "day"),
     [
@@ -173,6 +186,7 @@ def test_a_win_in_the_night_the_clocks_change_is_of_its_local_day(instant: str, 
     assert value(company, "won", "count", "2026-12-31", window=f"{day}..{day}") == 1
 
 
+@pytest.mark.rule("F19")
 def test_a_deal_dated_to_the_day_the_clocks_change_is_open_until_that_days_end() -> None:
     company = company_of(
         opp("o1", "2026-01-05", stage="Proposal"),
@@ -184,6 +198,8 @@ def test_a_deal_dated_to_the_day_the_clocks_change_is_open_until_that_days_end()
     assert value(company, "won", "count", "2026-11-02T00:00:00-05:00", window="month") == 1
 
 
+@pytest.mark.rule("F30")
+@pytest.mark.trap("4-4-5 with a 53rd week")
 def test_a_win_of_the_53rd_week_is_of_the_last_period_and_of_its_fiscal_year() -> None:
     weeks = meaning(calendar="4-4-5")
     # The year that starts on the Monday nearest 1 January: 2026 from 29 December 2025, 2027 from 4 January
@@ -201,6 +217,7 @@ def test_a_win_of_the_53rd_week_is_of_the_last_period_and_of_its_fiscal_year() -
 # Instants that a question is cut at
 
 
+@pytest.mark.rule("F17", "F3")
 def test_an_as_of_cut_drops_what_became_true_later_and_keeps_what_was_told_later() -> None:
     """Told on 1 May: she left on 10 February and changed her team on 20 January (F17)."""
     company = company_of(
@@ -218,6 +235,7 @@ def test_an_as_of_cut_drops_what_became_true_later_and_keeps_what_was_told_later
     assert value(company, "open", "count", "2026-01-24") == 0
 
 
+@pytest.mark.rule("F1")
 def test_a_level_at_a_windows_start_and_what_came_and_went_is_the_level_at_its_end() -> None:
     company = company_of(
         contract("c1", "2025-01-01", "2026-01-31", "100", account_id="a1"),
@@ -232,6 +250,7 @@ def test_a_level_at_a_windows_start_and_what_came_and_went_is_the_level_at_its_e
     assert (of("new", "2026-03-31"), of("churned", "2026-03-31"), of("active", "2026-03-31")) == (1, 1, 2)
 
 
+@pytest.mark.rule("G9")
 def test_what_a_mean_is_made_of_is_never_an_average_of_averages() -> None:
     company = company_of(
         rep("ann", team="North"),
@@ -256,6 +275,7 @@ def test_what_a_mean_is_made_of_is_never_an_average_of_averages() -> None:
     assert (team.numerator, team.denominator, team.value) == (3, 5, Fraction(3, 5)), "not (3/4 + 0) / 2"
 
 
+@pytest.mark.rule("K4")
 def test_stagnation_grows_with_no_event_at_all() -> None:
     company = company_of(opp("o1", "2026-01-05T09:00:00Z", stage="Proposal"))
 
@@ -264,6 +284,7 @@ def test_stagnation_grows_with_no_event_at_all() -> None:
     assert value(company, "stagnation", "stagnation", "2026-01-07T09:00:05Z") == first + 5_000
 
 
+@pytest.mark.rule("G1")
 def test_two_sources_that_tell_of_one_deal_with_the_same_event_id_are_two_events() -> None:
     one = opp("o1", "2026-01-05", stage="Proposal", amount="10", source="/crm/a", event_id="1")
     two = opp("o1", "2026-01-06", stage="Won", source="/crm/b", event_id="1")
@@ -272,6 +293,7 @@ def test_two_sources_that_tell_of_one_deal_with_the_same_event_id_are_two_events
         assert value(company_of(*events), "won", "amount", "2026-01-31", window="month") == 10_00
 
 
+@pytest.mark.rule("F32")
 def test_what_an_account_owner_gets_is_decided_on_the_day_and_not_by_who_owns_it_now() -> None:
     company = company_of(
         rep("ann", team="North"),
@@ -293,3 +315,33 @@ def test_what_an_account_owner_gets_is_decided_on_the_day_and_not_by_who_owns_it
     assert of("customer_retention", "logo", "team", "2026-06-30", "2026-02-01..2026-06-30") == {"North": 1}
     assert of("customers", "active", "team", "2026-01-31", "month") == {"North": 1}
     assert of("customers", "active", "team", "2026-06-30", "2026-01-01..2026-01-31") == {"North": 1}
+
+
+# Two who publish
+
+
+@pytest.mark.trap("two publishers with different partitioners")
+def test_two_publishers_with_different_partitioners_tell_of_one_deal() -> None:
+    """Where the key hashes differ, a record is taken in only on its own partition: it comes again there."""
+    partitions, key = 8, b"opp-1"
+    home, elsewhere = (partition_of(key, partitions, name) for name in ("murmur2", "crc32"))
+    assert home != elsewhere, "else the trap is not set"
+    states = [
+        partition_state("crm.opportunity", number, partitions, "murmur2", PLAIN)
+        for number in range(partitions)
+    ]
+    opened = encode(opp("opp-1", "2026-01-05", stage="Proposal", amount="10"))
+    closed = encode(opp("opp-1", "2026-02-05", stage="Won"))
+
+    assert states[home].fold([key], [opened]).applied == 1
+    stray = states[elsewhere].fold([key], [closed])
+    assert (stray.applied, stray.misplaced) == (0, [0]), "not folded there, and not lost"
+    assert states[home].fold([key], [closed]).applied == 1
+
+    table = DealTable()
+    for number, state in enumerate(states):
+        if (change := state.take_change()) is not None:
+            table.apply(f"crm.opportunity/{number}", [change.facts])
+    question = Question("won", end_of("2026-03-31"))
+    assert [row.value for row in fast_answer(table, company_of(), question)] == [1, 10_00]
+    assert [row.value for row in fast_answer(table, company_of(), replace(question, kpi="open"))] == [0, 0]

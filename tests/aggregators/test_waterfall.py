@@ -41,6 +41,7 @@ def deal(subject: str = "o1", time: str = "2025-12-01", amount: str = "100", **f
     return opp(subject, time, amount=amount, **told)
 
 
+@pytest.mark.rule("Executive")
 @pytest.mark.parametrize(
     ("later", "expected"),
     [
@@ -88,6 +89,7 @@ def test_a_deal_that_was_there_at_the_start(later: list[Event], expected: dict[s
     assert bars(company_of(deal(), *later)) == expected
 
 
+@pytest.mark.rule("Executive")
 @pytest.mark.parametrize(
     ("history", "expected"),
     [
@@ -127,6 +129,7 @@ def test_a_deal_that_came_later(history: list[Event], expected: dict[str, int]) 
     assert bars(company_of(*history)) == expected
 
 
+@pytest.mark.rule("Executive")
 def test_a_transfer_carries_the_start_amount_and_the_change_belongs_to_the_new_team() -> None:
     company = company_of(
         rep("r1", team="North"),
@@ -160,6 +163,7 @@ def test_a_rep_who_changes_his_team_takes_his_deals_along() -> None:
     assert bars(company, by="rep") == {("r1", "start"): 100, ("r1", "end"): 100}
 
 
+@pytest.mark.rule("Executive")
 def test_what_exchange_rates_do_is_revalued_and_a_win_counts_at_the_rate_of_its_day() -> None:
     company = company_of(
         deal(currency="EUR"),
@@ -210,6 +214,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
     return events
 
 
+@pytest.mark.rule("Executive")
 @given(histories(), st.sampled_from(["2025-12-20", "2026-02-10", "2026-03-31", "2026-06-30"]))
 def test_start_and_changes_are_the_end_in_every_group_and_transfers_sum_to_nothing(
     events: list[Event], as_of: str
@@ -230,6 +235,7 @@ def test_start_and_changes_are_the_end_in_every_group_and_transfers_sum_to_nothi
         assert transferred == 0
 
 
+@pytest.mark.rule("Executive")
 @given(histories(), st.sampled_from(["2026-02-10", "2026-03-31", "2026-06-30"]))
 def test_each_deal_has_one_entry_one_change_and_one_exit_in_a_team(events: list[Event], as_of: str) -> None:
     ask = Ask(company_of(*events), Question("waterfall", end_of(as_of), by=("team",)))

@@ -49,6 +49,7 @@ def test_good_figures_pass() -> None:
     assert set(states(list(figures(GOOD))).values()) == {"ok"}
 
 
+@pytest.mark.rule("F22")
 def test_bad_figures_are_named_with_their_fix() -> None:
     found = {check.name: check for check in figures(BAD)}
 

@@ -44,6 +44,7 @@ def values(found: list[dict[str, Any]], reading: str, **by: str) -> list[Any]:
     return [row["value"] for row in found if row["reading"] == reading and row["by"] == by]
 
 
+@pytest.mark.rule("golden")
 def test_the_whole_of_the_data(events: Path) -> None:
     found = ask(events, "won,lost,win_rate,sales_cycle", window="all")
 
@@ -54,6 +55,7 @@ def test_the_whole_of_the_data(events: Path) -> None:
     assert round(values(found, "mean")[0] / DAY_S, 4) == 51.7820
 
 
+@pytest.mark.rule("golden")
 def test_the_quarters_of_2017(events: Path) -> None:
     found = ask(events, "won,lost,win_rate,sales_cycle", window="fiscal_quarter", periods="4")
 
@@ -64,12 +66,14 @@ def test_the_quarters_of_2017(events: Path) -> None:
     assert days == [65.6252, 51.0104, 48.8170, 49.5610]
 
 
+@pytest.mark.rule("golden")
 def test_created_by_quarter(events: Path) -> None:
     found = ask(events, "new_opportunities", window="fiscal_quarter", periods="5")
 
     assert values(found, "count") == [358, 1_619, 2_388, 2_770, 1_165]
 
 
+@pytest.mark.rule("golden")
 def test_the_open_deals(events: Path) -> None:
     midnight = ask(events, "stagnation,stalled", by="stage", **{"as-of": "2017-12-31T00:00:00Z"})
     end = ask(events, "open,stagnation", by="stage")
@@ -81,6 +85,7 @@ def test_the_open_deals(events: Path) -> None:
     assert values(midnight, "count", stage="Engaging") == [1_479]
 
 
+@pytest.mark.rule("golden")
 def test_two_reps(events: Path) -> None:
     found = ask(events, "win_rate", by="rep", window="fiscal_quarter", periods="4")
     closed = [row for row in found if row["reading"] == "closed_count"]

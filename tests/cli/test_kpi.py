@@ -62,6 +62,7 @@ def as_json(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
+@pytest.mark.rule("answer")
 def test_files_are_answered_without_a_server(folder: Path) -> None:
     found = as_json(
         ask(folder, "kpi", "--kpi", "win_rate,won", "--by", "rep,team", "--as-of", "2026-03-31", "--json")
@@ -79,6 +80,7 @@ def test_all_kpis_are_asked_where_none_is_named(folder: Path) -> None:
     assert names >= {"won", "win_rate", "stagnation", "acv", "churn", "waterfall"}
 
 
+@pytest.mark.rule("answer")
 def test_a_table_and_csv_show_the_same_figures(folder: Path) -> None:
     args = ("--kpi", "won", "--window", "2026-02-01..2026-02-28", "--as-of", "2026-03-31")
     table = ask(folder, "kpi", *args)
@@ -96,6 +98,7 @@ def test_the_list_names_every_kpi_with_its_readings(folder: Path) -> None:
     assert "stagnation, age, time_in_stage" in run("kpi", "--list").stdout
 
 
+@pytest.mark.rule("answer")
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -178,6 +181,7 @@ def exporter() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.rule("answer")
 def test_without_files_the_exporter_is_asked_under_the_same_names(exporter: str) -> None:
     listen = {"DEALPULSE_EXPORTER__LISTEN": exporter}
     result = run("kpi", "--kpi", "won", "--as-of", "2026-03-31", "--periods", "4", "--json", **listen)

@@ -102,6 +102,7 @@ def by_key(records: list[dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
     return {json.dumps([row["kpi"], row["reading"], row["by"], row["window"]]): row for row in records}
 
 
+@pytest.mark.rule("golden")
 def test_the_golden_figures_come_out_of_the_running_system(running_system: System, tmp_path: Path) -> None:
     if not DATA.exists():
         pytest.skip(f"{DATA} is not there")
@@ -135,6 +136,7 @@ def test_the_golden_figures_come_out_of_the_running_system(running_system: Syste
             assert by_key(running_system.ask(**asked)) == by_key(expected), asked
 
 
+@pytest.mark.rule("answer")
 def test_every_kpi_is_the_same_live_and_from_files(running_system: System, tmp_path: Path) -> None:
     end_ms = Clock().now_ms()
     simulation = Simulation(

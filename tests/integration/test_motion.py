@@ -149,6 +149,7 @@ def test_poison_between_good_records_goes_to_the_dead_letters_byte_for_byte(
     assert found == {2 * number + 1: reason for number, (reason, _) in enumerate(poison)}
 
 
+@pytest.mark.trap("two publishers with different partitioners")
 def test_records_under_no_or_a_wrong_key_or_partition_are_put_where_they_belong(
     empty_broker: Broker, redis_url: str, unique: str
 ) -> None:

@@ -171,6 +171,7 @@ def _asked_below(board: dict[str, Any], title: str) -> list[str]:
     return found
 
 
+@pytest.mark.rule("Executive", "Manager", "Rep")
 @pytest.mark.parametrize("name", PANELS)
 def test_a_board_has_the_panels_of_the_contract_in_both_languages(name: str) -> None:
     english, chinese = load("en", name), load("zh-TW", name)
