@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from aggregators.accounts import Accounts
-from aggregators.calendar import Span
+from aggregators.calendar import LAST_DAY, Span
 from aggregators.company import Company
 from aggregators.kpi import UNASSIGNED
 from aggregators.money import Rates
@@ -65,6 +65,13 @@ class Ask:
         tabled = self.company.tabled
         key = (Deal, self.as_of_ms, self.now_on, tabled and tabled.version)
         return self.company.derived(key, lambda: self.deals_at(self.as_of_ms))
+
+    @property
+    def latest_deals(self) -> Sequence[Deal]:
+        """The same as they stand at last, whatever the as-of instant: today's knowledge (F7)."""
+        tabled = self.company.tabled
+        key = (Deal, "latest", self.now_on, tabled and tabled.version)
+        return self.company.derived(key, lambda: self.deals_at(self.calendar.end_ms(LAST_DAY)))
 
     def deals_at(self, instant_ms: int) -> list[Deal]:
         """The same for any other instant, priced as of that instant; not kept."""

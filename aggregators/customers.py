@@ -180,10 +180,17 @@ def known_contracts(ask: Ask) -> Sequence[Contract]:
 
 
 def _purchases(ask: Ask) -> Iterator[Contract]:
-    """Each opportunity won by the as-of instant as a one-time contract of its amount (F34)."""
+    """Each opportunity won by the as-of instant as a one-time contract of its amount (F34).
+
+    Those won on a later day are there, too: as with contracts, the next purchase heals a gap (F7).
+    """
     days = ask.meaning.kpis.purchase_active_days
-    for deal in ask.deals:
-        if deal.outcome == "won" and deal.closed_on is not None:
+    bought = {deal.id: deal for deal in ask.deals if deal.outcome == "won"}
+    for deal in ask.latest_deals:
+        if deal.outcome == "won" and deal.closed_on is not None and deal.closed_on > ask.as_of_on:
+            bought.setdefault(deal.id, deal)
+    for _, deal in sorted(bought.items()):
+        if deal.closed_on is not None:
             held = purchase_stretch(deal.closed_on, active_days=days)
             yield Contract(
                 id=deal.id,

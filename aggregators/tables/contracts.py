@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from aggregators.calendar import LAST_DAY
 from aggregators.contracts import MICRO, Contract
 from aggregators.customers import known_contracts
 from aggregators.deal_facts import UNKNOWN
@@ -333,11 +334,14 @@ def _table(fast: FastAsk) -> ContractTable:
 
 
 def _purchases(fast: FastAsk, active_days: int) -> ContractTable:
-    """Each opportunity won by the as-of instant as a one-time contract of its amount (F34)."""
-    cut, split, deals = fast.cut, fast.split, fast.table
-    won = np.flatnonzero(cut.won)
+    """Each opportunity won by the as-of instant as a one-time contract of its amount (F34).
+
+    Those won on a later day are there, too: the next purchase heals a gap (F7).
+    """
+    split, deals = fast.split, fast.table
+    won, column = _bought(fast)
     table, codes = ContractTable(()), _Codes()
-    accounts = cut["account"][won].astype(np.int64)
+    accounts = column("account").astype(np.int64)
     distinct, which = np.unique(accounts, return_inverse=True)
     survivors = [fast.ask.accounts.survivor(deals.names.texts[code] or None) for code in distinct.tolist()]
     customers = [fast.ask.accounts.customer(account) for account in survivors]
@@ -346,22 +350,37 @@ def _purchases(fast: FastAsk, active_days: int) -> ContractTable:
         [-1 if each is None else codes.of("customer", each) for each in customers], dtype=np.int64
     )[which]
     for row in np.flatnonzero(number < 0).tolist():
-        number[row] = codes.of("customer", f"opportunity/{deals.ids[cut.deals[won[row]]]}")
+        number[row] = codes.of("customer", f"opportunity/{deals.ids[won[row]]}")
         table.alone[int(number[row])] = row
-    reps = split.reps(cut["closer"][won], deals.names)
-    closed = cut["closed_day"][won].astype(np.int64)
-    kind = np.array([codes.of("kind", each) for each in TYPES], dtype=np.int64)[cut["type"][won]]
-    currencies, of = np.unique(cut["currency"][won], return_inverse=True)
+    reps = split.reps(column("closer"), deals.names)
+    closed = column("closed_day").astype(np.int64)
+    kind = np.array([codes.of("kind", each) for each in TYPES], dtype=np.int64)[column("type")]
+    currencies, of = np.unique(column("currency"), return_inverse=True)
     names = [deals.labels.texts[code] for code in currencies.tolist()]
     currency = np.array([codes.of("currency", each) for each in names], dtype=np.int64)[of]
-    nobody = np.where(cut["closer"][won] == 0, -1, reps)
+    nobody = np.where(column("closer") == 0, -1, reps)
     columns = [account, kind, currency, number, nobody, closed, closed, closed, closed + active_days - 1]
     found = _filled(table, codes, np.stack(columns, axis=1) if len(won) else np.zeros((0, 9), dtype=np.int64))
-    amount = cut["amount"][won]
+    amount = column("amount")
     worth = np.where(amount == UNKNOWN, 0, amount)
     found.values["annual"] = np.full(len(won), UNKNOWN, dtype=np.int64)
     found.values["once"] = integers([each * MICRO for each in worth.tolist()])
     return found
+
+
+def _bought(fast: FastAsk) -> tuple[Int64, Callable[[str], Any]]:
+    """(the deals that are purchases, a column of the states in which they are won)."""
+    cut = fast.cut
+    if "bought" not in cut.kept:
+        last = fast.cut_at(fast.ask.calendar.end_ms(LAST_DAY))
+        won = np.flatnonzero(cut.won)
+        later = last.won & (last["closed_day"] > fast.as_of_day) & ~np.isin(last.deals, cut.deals[won])
+        cut.kept["bought"] = (cut, won), (last, np.flatnonzero(later))
+    parts = cut.kept["bought"]
+    return (
+        np.concatenate([each.deals[rows] for each, rows in parts]),
+        lambda name: np.concatenate([each[name][rows] for each, rows in parts]),
+    )
 
 
 class _Codes:

@@ -35,6 +35,21 @@ def notes(company: Any, kpi: str, as_of: str, **asked: Any) -> dict[str, str]:
 # Rules for every KPI
 
 
+@pytest.mark.rule("G1")
+def test_a_null_clears_what_was_stated_and_what_is_left_out_stays() -> None:
+    company = company_of(
+        opp("a", "2026-01-05", stage="Proposal", amount="10", close_date="2026-02-01"),
+        opp("a", "2026-01-06", name="Acme"),
+        opp("a", "2026-01-07", amount=None),
+        opp("a", "2026-01-08", stage=None),
+    )
+
+    assert [value(company, "open", "amount", f"2026-01-0{day}") for day in (5, 6, 7)] == [10_00, 10_00, 0]
+    assert row(company, "open", "amount", "2026-01-07").samples == 0
+    assert rows(company, "open", "2026-01-08", by="stage")[0].by == (("stage", "unassigned"),)
+    assert row(company, "forecast", "pipeline", "2026-01-08").samples == 0
+
+
 @pytest.mark.rule("G2")
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles", "UTC"])
 def test_a_stated_date_is_that_day_in_every_zone(zone: str) -> None:
@@ -387,6 +402,39 @@ def test_from_purchases_nothing_is_projected_and_no_annual_value_ends() -> None:
     assert (lost.value, lost.samples) == (None, 0)
     ending = [r for r in rows(company, "contracts_expiring", "2025-06-30") if r.value or r.samples]
     assert [(r.reading, r.value) for r in ending] == [("count", 1)]
+
+
+@pytest.mark.rule("F7", "F34")
+def test_the_next_purchase_heals_a_gap_also_one_after_the_instant() -> None:
+    company = company_of(
+        opp("o1", "2026-01-01", stage="Won", amount="10", account_id="a1"),
+        opp("o2", "2026-01-05", stage="Proposal", amount="10", account_id="a1"),
+        opp("o2", "2026-02-28", stage="Won"),
+        opp("o3", "2026-01-01", stage="Won", amount="10", account_id="a2"),
+        opp("o4", "2026-03-02", stage="Won", amount="10", account_id="a2"),
+        meaning=meaning(kpis=PURCHASES),
+    )
+
+    def of(reading: str, as_of: str) -> Any:
+        return value(company, "customers", reading, as_of, window="day")
+
+    # Both were active until 30 January: a1 bought again 29 days later, a2 31 days.
+    assert [of("active", day) for day in ("2026-01-30", "2026-01-31", "2026-02-27", "2026-02-28")] == [
+        2,
+        1,
+        1,
+        1,
+    ]
+    assert [of("in_grace", day) for day in ("2026-01-30", "2026-01-31", "2026-03-01", "2026-03-02")] == [
+        0,
+        1,
+        1,
+        0,
+    ]
+    assert value(company, "clv", "signed", "2026-02-10") == 10_00, (
+        "what is bought later is not yet worth anything"
+    )
+    assert value(company, "won", "count", "2026-02-10") == 2
 
 
 @pytest.mark.rule("F34", "K8")
