@@ -381,7 +381,9 @@ class Company:
         return self._entities.get(kind, {}).get(entity_id)
 
     def name_of(self, record: str) -> str | None:
-        """What people call a record (`<entity>/<id>`); None if it has no name."""
+        """What people call a record (`<entity>/<id>`), a contract by its account; None if it has no name."""
         kind, _, entity_id = record.partition("/")
         entity = self.find(kind, entity_id)
+        if entity is not None and kind == "contract":
+            entity = self.find("account", entity.newest("account_id") or "")
         return entity.newest("name") if entity else None

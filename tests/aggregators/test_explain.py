@@ -132,6 +132,20 @@ def test_against_reported_tells_what_was_recorded_after_the_freeze() -> None:
         explained(company, now_ms=end_of("2026-04-05"), kpi="won", window=QUARTER, against="reported")
 
 
+def test_a_contract_is_called_by_its_account() -> None:
+    company = company_of(
+        told("account", "acme", "2026-01-01", name="Acme dolls"),
+        told("contract", "c1", "2026-01-01", account_id="acme", start_date="2026-01-01"),
+        told("contract", "c2", "2026-01-01", start_date="2026-01-01"),
+    )
+
+    found = explained(company, now_ms=end_of("2026-03-31"), kpi="acv", sort="record")
+    assert [(each["record"], each["name"]) for each in found["records"]["list"]] == [
+        ("contract/c1", "Acme dolls"),
+        ("contract/c2", None),
+    ]
+
+
 def test_moves_are_the_difference_of_the_figures() -> None:
     company = deals()
     now = explain(company, Question("won", end_of("2026-04-30"), QUARTER), "amount")
