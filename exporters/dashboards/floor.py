@@ -72,6 +72,7 @@ def _win_rate() -> Panel:
         (
             Query(sales.win_ratio(), Words("win rate", "贏率")),
             Query(sales.closed(), Words("deals", "件數"), unit="count"),
+            *sales.with_goal(sales.win_ratio(), "win_rate", "closed_count"),
         ),
         "ratio",
         8,

@@ -61,6 +61,12 @@ def goal(kpi: str, reading: str) -> str:
     return over_instances(select("dealpulse_kpi_goal", 'team=""', **labels))
 
 
+def rep_goal(kpi: str, reading: str) -> str:
+    """The goal of the rep chosen for this quarter."""
+    labels = {"kpi": kpi, "reading": reading, "window": "quarter_to_date"}
+    return over_instances(select("dealpulse_rep_kpi_goal", REP, **labels))
+
+
 FRESHNESS: Final = f"max by (job) ({select('dealpulse_freshness_timestamp_seconds')})"
 STAGE_ORDER: Final = f"max by (stage_name) ({over_instances(select('dealpulse_stage_order'))})"
 """Puts stages in the order of the pipeline."""

@@ -3,8 +3,8 @@
 from exporters.dashboards import look
 from exporters.dashboards.header import header
 from exporters.dashboards.panel import Board, Panel, Query, Words
-from exporters.dashboards.queries import REP, STAGE_ORDER, days, judged, of_rep, ratio
-from exporters.dashboards.sales import QUARTER, SAMPLES
+from exporters.dashboards.queries import REP, STAGE_ORDER, days, judged, of_rep, ratio, rep_goal
+from exporters.dashboards.sales import QUARTER, SAMPLES, with_goal
 from exporters.promql import over_instances, select
 
 WHERE = {"rep": "${rep}"}
@@ -126,6 +126,7 @@ def _progress_amount() -> Panel:
 
 def _cycle() -> Panel:
     samples = of_rep("sales_cycle_samples", window=QUARTER)
+    mean = days(ratio(of_rep("sales_cycle_opportunity_seconds", window=QUARTER), samples))
     return Panel(
         "stat",
         Words("Average sales cycle", "平均銷售週期"),
@@ -134,11 +135,9 @@ def _cycle() -> Panel:
             "本季自己贏得商機由建立到結案的平均天數。",
         ),
         (
-            Query(
-                days(ratio(of_rep("sales_cycle_opportunity_seconds", window=QUARTER), samples)),
-                Words("average", "平均"),
-            ),
+            Query(mean, Words("average", "平均")),
             Query(samples, SAMPLES, unit="count"),
+            *with_goal(mean, "sales_cycle", "mean", factor=" / 86400", of=rep_goal),
         ),
         "days",
         8,
@@ -152,6 +151,7 @@ def _cycle() -> Panel:
 
 def _win_rate() -> Panel:
     won, lost = of_rep("opportunities_won", window=QUARTER), of_rep("opportunities_lost", window=QUARTER)
+    rate = ratio(won, f"({won} + {lost})")
     return Panel(
         "stat",
         Words("Conversion rate (win rate)", "轉換率(贏率)"),
@@ -160,8 +160,9 @@ def _win_rate() -> Panel:
             "本季自己結案的商機中贏得的比例。",
         ),
         (
-            Query(ratio(won, f"({won} + {lost})"), Words("win rate", "贏率")),
+            Query(rate, Words("win rate", "贏率")),
             Query(f"{won} + {lost}", SAMPLES, unit="count"),
+            *with_goal(rate, "win_rate", "closed_count", of=rep_goal),
         ),
         "ratio",
         8,
@@ -202,6 +203,7 @@ def _stalled() -> Panel:
 
 
 def _created() -> Panel:
+    created = of_rep("opportunities_created", window=QUARTER)
     return Panel(
         "stat",
         Words("New opportunities against needed", "新商機與所需數"),
@@ -210,8 +212,9 @@ def _created() -> Panel:
             "本季自己新建的商機,以及達成目標所需的數量。",
         ),
         (
-            Query(of_rep("opportunities_created", window=QUARTER), Words("created", "新建")),
+            Query(created, Words("created", "新建")),
             Query(of_rep("opportunities_needed", window=QUARTER), Words("needed", "所需"), colour="grey"),
+            *with_goal(created, "new_opportunities", "count", of=rep_goal),
         ),
         "count",
         8,

@@ -1,5 +1,7 @@
 """Panels that more than one board shows: plan, stages, waterfall, leaderboard, conversion."""
 
+from collections.abc import Callable
+
 from exporters.dashboards import look
 from exporters.dashboards.panel import Panel, Query, Words
 from exporters.dashboards.queries import (
@@ -21,9 +23,11 @@ TARGET_GOAL = Words("goal", "目標值")
 DIFFERENCE = Words("difference to goal", "與目標值差異")
 
 
-def with_goal(value: str, kpi: str, reading: str, *, factor: str = "") -> tuple[Query, ...]:
+def with_goal(
+    value: str, kpi: str, reading: str, *, factor: str = "", of: Callable[[str, str], str] = goal
+) -> tuple[Query, ...]:
     """The goal of a KPI and the figure's difference to it; both absent where no goal is set."""
-    aim = f"{goal(kpi, reading)}{factor}"
+    aim = f"{of(kpi, reading)}{factor}"
     aimed = f"sum by (job) ({aim})"
     return (
         Query(aimed, TARGET_GOAL, colour="grey"),

@@ -260,6 +260,7 @@ def test_neither_a_customer_nor_the_referrer_itself_is_referred() -> None:
         account("a0", "2026-01-01", "merged", into="a1"),
         referral("o1", "2026-02-01", "p1", "a1"),
         referral("o2", "2026-02-01", "a0", "a1"),
+        referral("o3", "2026-02-01", "p9", "p9"),
     )
 
     found = {r.reading: r.value for r in rows(company, "referrals", "2026-12-31", window="all")}
@@ -286,12 +287,18 @@ def test_a_pair_counts_once_by_its_earliest_opportunity_until_that_is_deleted() 
 @pytest.mark.rule("F12")
 def test_won_referrals_count_on_the_day_of_the_win() -> None:
     company = company_of(
-        CUSTOMER, referral("o1", "2026-03-01", "p1", "a1"), opp("o1", "2026-05-02", stage="Won")
+        CUSTOMER,
+        rep("r1", team="North"),
+        employee("r1", "2026-04-01", team="South", effective_on="2026-04-01"),
+        referral("o1", "2026-03-01", "p1", "a1", owner_id="r1"),
+        opp("o1", "2026-05-02", stage="Won"),
     )
 
     assert value(company, "referrals", "won", "2026-05-01", window="fiscal_quarter") == 0
     assert value(company, "referrals", "won", "2026-05-02", window="fiscal_quarter") == 1
     assert value(company, "referrals", "from_customers", "2026-05-02", window="fiscal_quarter") == 0
+    by_team = rows(company, "referrals", "2026-05-02", window="all", by="team")
+    assert {(r.reading, r.by[0][1]) for r in by_team} == {("from_customers", "North"), ("won", "South")}
 
 
 def test_referrers_are_customers_by_purchase_where_there_are_no_contracts() -> None:

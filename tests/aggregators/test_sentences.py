@@ -307,7 +307,8 @@ def test_what_belongs_to_nobody_is_in_the_whole_and_unassigned_in_a_split() -> N
 def test_the_owner_at_creation_is_the_one_in_force_then_else_the_first_ever_else_nobody() -> None:
     created = "2026-01-05T12:00:00Z"
     company = company_of(
-        opp("a", "2026-01-04", stage="Proposal", owner_id="ann", created_at=created),
+        opp("a", "2026-01-03", stage="Proposal", owner_id="eve", created_at=created),
+        opp("a", "2026-01-04", owner_id="ann"),
         opp("a", "2026-01-06", owner_id="bob"),
         opp("b", "2026-01-05", stage="Proposal"),
         opp("b", "2026-01-20", owner_id="cid"),

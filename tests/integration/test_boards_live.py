@@ -41,6 +41,7 @@ GOALS = {
     "new_opportunities/count": "300",
     "stagnation/stagnation": "1000000",
 }
+REP_GOALS = ("win_rate/closed_count", "sales_cycle/mean", "new_opportunities/count")
 
 RIGHTLY_EMPTY: dict[str, str] = {}
 """Pattern of a query -> why it may rightly give nothing here: nothing may, at present."""
@@ -87,6 +88,8 @@ def _more_of_the_company() -> Iterator[Message]:
     this, following = (f"{number // 4}-Q{number % 4 + 1}" for number in (quarter, quarter + 1))
     for kpi, value in GOALS.items():
         yield _told("target", f"company/{this}/{kpi}", {"value": value})
+    for number, kpi in itertools.product(range(1, 13), REP_GOALS):  # whoever of them will have won the most
+        yield _told("target", f"rep:E{number:04d}/{this}/{kpi}", {"value": GOALS[kpi]})
     yield _told("target", f"rep:E-new/{this}/won/count", {"value": "3"})
     yield _told("target", f"team:New/{following}", {"amount": "900000", "currency": "USD"})
     hired = {"name": "New", "role": "sales", "team": "New", "hired_on": time.strftime("%Y-%m-%d", now)}

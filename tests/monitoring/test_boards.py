@@ -186,6 +186,24 @@ def test_a_board_has_the_panels_of_the_contract_in_both_languages(name: str) -> 
                 assert re.search(word, asked), (title, stem, asked)
 
 
+@pytest.mark.rule("Targets")
+@pytest.mark.parametrize("name", ["executive", "manager", "rep", "floor"])
+def test_a_board_shows_goals_beside_their_figures_with_the_difference(name: str) -> None:
+    """On its own board a rep's goals, on the others the company's."""
+    family = "dealpulse_rep_kpi_goal" if name == "rep" else "dealpulse_kpi_goal"
+    asked = [
+        {target["legendFormat"]: target["expr"] for target in panel["targets"]}
+        for panel in panels(load("en", name))
+    ]
+    with_goals = [queries for queries in asked if "goal" in queries]
+
+    assert with_goals
+    for queries in with_goals:
+        figure, aim, difference = next(iter(queries)), queries["goal"], queries["difference to goal"]
+        assert f"{family}{{" in aim, figure
+        assert difference.endswith(f" - on (job) {aim}"), figure
+
+
 def test_provisioning_leads_to_the_boards() -> None:
     source = yaml.safe_load((GRAFANA / "provisioning/datasources/dealpulse.yml").read_text(encoding="utf-8"))
     assert source["datasources"][0]["uid"] == "prometheus"
