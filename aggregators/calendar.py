@@ -18,6 +18,8 @@ from events.errors import UsageError
 DAY_MS = 86_400_000
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 FIRST_DAY, LAST_DAY = date(1900, 1, 2), date(2199, 12, 30)
+FIRST_ASKED = date(1901, 1, 2)
+"""The first day that may be asked about: every trailing window of it lies within the calendar."""
 
 WINDOW_NAMES = (
     "day",
@@ -239,4 +241,8 @@ def _stated_span(name: str) -> Span:
         raise UsageError(f"{name!r} is no window: write it as 2017-04-01..2017-06-30") from error
     if span.end < span.start:
         raise UsageError(f"the window {name} ends before it starts: both days are inside")
+    if span.start < FIRST_ASKED or span.end > LAST_DAY:
+        raise UsageError(
+            f"the window {name} reaches beyond {FIRST_ASKED}..{LAST_DAY}; for everything there is all"
+        )
     return span

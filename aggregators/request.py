@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from aggregators.answer import check
-from aggregators.calendar import Calendar
+from aggregators.calendar import FIRST_ASKED, LAST_DAY, Calendar
 from aggregators.kpis import find_kpi, registry
 from aggregators.question import Question
 from events.errors import UsageError
@@ -46,14 +46,20 @@ def as_of_ms(text: str, calendar: Calendar) -> int:
     """An instant, or a day: its last millisecond in the company's zone. Raises UsageError."""
     try:
         if len(text) == len("2017-12-31"):
-            return calendar.end_ms(date.fromisoformat(text))
-        # The plus of an offset arrives as a space in an address where nobody escaped it.
-        return time_ns(text.replace(" ", "+")) // 1_000_000
+            day = date.fromisoformat(text)
+            found = calendar.end_ms(day)
+        else:
+            # The plus of an offset arrives as a space in an address where nobody escaped it.
+            found = time_ns(text.replace(" ", "+")) // 1_000_000
+            day = calendar.day(found)
     except (ValueError, OverflowError) as error:
         raise UsageError(
             f"as-of {text!r} is neither a day such as 2017-12-31 nor an instant such as "
             "2017-12-31T18:00:00+08:00"
         ) from error
+    if not FIRST_ASKED <= day <= LAST_DAY:
+        raise UsageError(f"as-of {text!r} lies beyond {FIRST_ASKED}..{LAST_DAY}")
+    return found
 
 
 def _all_split_by(dimensions: Sequence[str]) -> list[str]:

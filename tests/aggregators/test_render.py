@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import pytest
 
+from aggregators.answer import answer
 from aggregators.calendar import Calendar
 from aggregators.question import Row, Window
 from aggregators.render import Renderer, csv_text, table_text
@@ -112,6 +113,30 @@ def test_a_day_means_its_end_and_an_instant_itself() -> None:
     assert as_of_ms("2026-03-31T18:00:00 08:00", calendar) == ms("2026-03-31T10:00:00Z")
     with pytest.raises(UsageError, match="neither a day such as"):
         as_of_ms("yesterday", calendar)
+
+
+@pytest.mark.rule("answer")
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"as_of": "0001-01-01"},
+        {"as_of": "1900-01-01"},
+        {"as_of": "2199-12-31"},
+        {"as_of": "0001-01-01T00:00:00Z"},
+        {"window": "0001-01-01..9999-12-31"},
+        {"window": "1900-01-01..1900-01-02"},
+    ],
+)
+def test_days_that_no_calendar_has_are_refused_and_the_first_and_last_are_answered(
+    asked: dict[str, str],
+) -> None:
+    company = company_of(opp("a", "2026-01-01", stage="Won", owner_id="ann"))
+    with pytest.raises(UsageError, match=r"beyond 1901-01-02\.\.2199-12-30|neither a day"):
+        questions(company.calendar, now_ms=0, **asked)  # type: ignore[arg-type]
+
+    for there in ({"as_of": "1901-01-02"}, {"as_of": "2199-12-30"}, {"window": "1901-01-02..2199-12-30"}):
+        for question in questions(company.calendar, now_ms=0, **there):  # type: ignore[arg-type]
+            answer(company, question)
 
 
 @pytest.mark.rule("answer")
