@@ -37,8 +37,6 @@ _AGAIN_S: Final = (5.0, 300.0)
 """The first pause after a failure, and the longest one; each is twice the one before."""
 SETTLED_S: Final = 60.0
 """History must have stopped coming in for so long; whoever imports it slower says `dealpulse freeze`."""
-_LOOK_BACK_MS: Final = 5 * 366 * 86_400_000
-"""Older periods are frozen with the others, but alone they are no reason to read the log again."""
 
 
 class ChildFailedError(DealpulseError):
@@ -57,7 +55,7 @@ class Freezing:
         self._kafka, self._meaning, self._clock = kafka, meaning, clock
         self._schedule = Schedule(meaning)
         self._children: set[SpawnProcess] = set()
-        self._tried_ms = -_LOOK_BACK_MS * 100
+        self._tried_ms = -freeze.LOOK_BACK_MS * 100
 
     async def run(self, ready: Callable[[], bool]) -> None:
         """Follow and freeze until cancelled; freezing begins once `ready` (the merge is complete)."""
@@ -128,7 +126,7 @@ class Freezing:
     def _is_due(self) -> bool:
         """Whether a period has become due since the last freeze, or lately, and is not frozen."""
         now_ms = self._clock.now_ms()
-        since_ms = max(self._tried_ms, now_ms - _LOOK_BACK_MS)
+        since_ms = max(self._tried_ms, now_ms - freeze.LOOK_BACK_MS)
         due = self._schedule.due(now_ms, since_ms)
         return any(self.held.freeze(period.window) is None for period in due)
 

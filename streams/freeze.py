@@ -8,8 +8,8 @@ key stands. So a freeze may be cut off anywhere, and several may run.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
@@ -48,6 +48,8 @@ from streams.topics import topics as described
 
 log = get_logger("freeze")
 
+LOOK_BACK_MS: Final = 5 * 366 * 86_400_000
+"""Older periods are frozen with the others, but alone they are no reason to read the log."""
 _FETCH_MS: Final = 200
 
 Tell = Callable[[str], None]
@@ -128,17 +130,37 @@ async def read_log(kafka: KafkaSettings, clock: Clock, *, tell: Tell = _silent) 
         if count % 50_000 == 0:
             tell(f"{count:,} records read")
         try:
-            event = read(record.value, topic)
+            found.events.append(_known(topic, record, clock))
         except BadEventError:
             found.refused += 1
-            continue
-        append_ms = clock.shown_ms(record.timestamp - EPOCH_UNIX_S * 1000)
-        first_ms = clock.shown_ms(first_append_unix_ms(record) - EPOCH_UNIX_S * 1000)
-        known_ms = first_ms if event.recorded_ms is None else event.recorded_ms
-        found.events.append(Known(known_ms, append_ms, event))
     found.events.sort(key=attrgetter("known_ms"))
     tell(f"{count:,} records read, {found.refused:,} of them no events")
     return found
+
+
+async def require_settled(kafka: KafkaSettings, clock: Clock, period: Period, settled_s: float) -> None:
+    """Raise NotSettledError if a record known before a period's freeze came in less than so many seconds ago.
+
+    The last records alone are read, and not beyond the first such one: while history comes in, to read all of
+    the log would be for nothing, again and again.
+    """
+    since_ms = Clock().unix_ms() - int(settled_s * 1000)
+    async with aclosing(_records(kafka, TOPICS, since_unix_ms=since_ms)) as records:
+        async for topic, record in records:
+            try:
+                known = _known(topic, record, clock)
+            except BadEventError:
+                continue
+            if known.known_ms <= period.frozen_ms:
+                _require_settled(Log([known], read_ms=clock.now_ms()), period, clock, settled_s)
+
+
+def _known(topic: str, record: Any, clock: Clock) -> Known:
+    """A record as an event, and when it was known. Raises BadEventError."""
+    event = read(record.value, topic)
+    append_ms = clock.shown_ms(record.timestamp - EPOCH_UNIX_S * 1000)
+    first_ms = clock.shown_ms(first_append_unix_ms(record) - EPOCH_UNIX_S * 1000)
+    return Known(first_ms if event.recorded_ms is None else event.recorded_ms, append_ms, event)
 
 
 def first_append_unix_ms(record: Any) -> int:
@@ -204,6 +226,10 @@ async def freeze(
     held = await read_reported(kafka)
     if only is not None and held.freeze(only.window) is not None:
         return []
+    if settled_s is not None:
+        lately = Schedule(meaning).due(now_ms, now_ms - LOOK_BACK_MS)
+        if first := next((period for period in lately if held.freeze(period.window) is None), None):
+            await require_settled(kafka, clock, first, settled_s)
     tell("reading the log")
     history = await read_log(kafka, clock, tell=tell)
     since_ms = history.first_known_ms
@@ -299,8 +325,13 @@ def _require_settled(history: Log, period: Period, clock: Clock, settled_s: floa
         )
 
 
-async def _records(kafka: KafkaSettings, topics: Sequence[str]) -> AsyncIterator[tuple[str, Any]]:
-    """`(topic, record)` of all there is at the start, in offset order within each partition."""
+async def _records(
+    kafka: KafkaSettings, topics: Sequence[str], *, since_unix_ms: int | None = None
+) -> AsyncGenerator[tuple[str, Any], None]:
+    """`(topic, record)` of all there is at the start, in offset order within each partition.
+
+    With `since_unix_ms` from the first record on that was appended then or later.
+    """
     partitions = await _partitions(kafka, topics)
     if not partitions:
         return
@@ -308,6 +339,13 @@ async def _records(kafka: KafkaSettings, topics: Sequence[str]) -> AsyncIterator
     ends: dict[Any, int] = {}
     async with _consumer(kafka, partitions) as consumer:
         waiting = set(partitions)
+        if since_unix_ms is not None:
+            starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since_unix_ms))
+            for tp, start in starts.items():
+                if start is None:
+                    await consumer.seek_to_end(tp)
+                else:
+                    consumer.seek(tp, start.offset)
         while waiting:
             fetched = await consumer.getmany(timeout_ms=_FETCH_MS)
             for tp, records in fetched.items():

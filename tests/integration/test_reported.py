@@ -232,6 +232,30 @@ def test_an_exporter_freezes_by_itself_and_a_recomputation_of_a_whole_company_ag
         asyncio.run(freeze.freeze(kafka, other, CLOCK, settled_s=3_600))
 
 
+def test_while_history_comes_in_nothing_but_the_last_records_is_read(
+    empty_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exporter asks again and again: it must not read a log of millions each time."""
+    make_topics(empty_broker.brokers)
+    kafka = KafkaSettings(brokers=empty_broker.brokers)
+    long_ago = CLOCK.now_ms() - freeze.LOOK_BACK_MS
+    quarters = Schedule(SETTINGS).due(CLOCK.now_ms(), long_ago)
+    publish(empty_broker.brokers, [win("a", "2020-02-10", "5", "2020-02-10")])
+    read: list[object] = []
+    monkeypatch.setattr(freeze, "read_log", lambda *args, **_: read.append(args))
+
+    with pytest.raises(
+        freeze.NotSettledError, match=f"{quarters[0]} waits: a record known before its freeze"
+    ):
+        asyncio.run(freeze.freeze(kafka, SETTINGS, CLOCK, settled_s=3_600))
+
+    assert not read
+    asyncio.run(freeze.require_settled(kafka, CLOCK, quarters[0], 0))
+    publish(empty_broker.brokers, [win("b", "2026-02-10", "5", None)])  # known now: history is in
+    with pytest.raises(freeze.NotSettledError):
+        asyncio.run(freeze.require_settled(kafka, CLOCK, quarters[0], 3_600))
+
+
 def test_a_record_published_again_is_known_since_its_first_append(empty_broker: Broker) -> None:
     make_topics(empty_broker.brokers)
     message = win("a", "2026-02-10", "5", None)
