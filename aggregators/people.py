@@ -161,8 +161,8 @@ class Employee:
                 ended.end, waiting = waiting, None
             elif ("left_on" in event.data or event.complete) and waiting is None and spells:
                 spells[-1].end = spells[-1].kind = None
-            if "leave_kind" in event.data and spells:
-                spells[-1].kind = event.data["leave_kind"]
+            if ("leave_kind" in event.data or event.complete) and spells:
+                spells[-1].kind = event.data.get("leave_kind")
         return [Spell(times.start, times.end, times.kind) for times in spells]
 
 

@@ -30,8 +30,7 @@ def rows(ask: Ask) -> Iterator[Row]:
         wanted = list(wanted_in(ask, span))
         figures = {kpi: _figures(ask, registry()[kpi], span) for kpi in {one.kpi for one in wanted}}
         for one in wanted:
-            found = figures[one.kpi].get((one.reading.name, one.labels))
-            yield from _rows(ask, window, one.reading, one.value, one.labels, one.kpi, found)
+            yield from _rows(ask, window, one, figures[one.kpi].get((one.reading.name, one.labels)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +69,31 @@ def _holders(ask: Ask, span: Span) -> Callable[[str], bool]:
     return lambda holder: by == ("manager",) and holder in managers
 
 
-def _rows(
-    ask: Ask, window: Window, reading: Reading, wanted: Number, labels: Labels, kpi: str, found: Row | None
-) -> Iterator[Row]:
-    figure = found.value if found else None
-    values = (wanted, figure, None if figure is None else figure - wanted)
+def _rows(ask: Ask, window: Window, wanted: Wanted, found: Row | None) -> Iterator[Row]:
+    figure = found.value if found else _of_no_record(ask, wanted)
+    values = (wanted.value, figure, None if figure is None else figure - wanted.value)
     for part, value in zip(PARTS, values, strict=True):
         samples = 1 if part == "goal" else found.samples if found else 0
         yield Row(
             kpi="goal",
-            reading=reading.name,
+            reading=wanted.reading.name,
             definition_version=GOAL.version,
-            by=(*labels, ("kpi", kpi), ("part", part)),
+            by=(*wanted.labels, ("kpi", wanted.kpi), ("part", part)),
             window=window,
             as_of_ms=ask.as_of_ms,
             value=value,
-            unit=unit_name(ask, reading),
+            unit=unit_name(ask, wanted.reading),
             numerator=None,
             denominator=None,
             samples=0 if value is None else samples,
             additive=False,
         )
+
+
+def _of_no_record(ask: Ask, wanted: Wanted) -> Number | None:
+    """What a group without a row comes to: 0 of a sum; of a ratio, or where there is no such split, nothing."""
+    can_split = set(ask.question.by) <= set(registry()[wanted.kpi].dimensions)
+    return 0 if can_split and not (wanted.reading.parts or wanted.reading.compose) else None
 
 
 def _is_known(goal: Goal) -> bool:
@@ -155,7 +158,7 @@ def _no_records(_: Ask, __: Span) -> Iterator[Contribution]:
 
 GOAL = Kpi(
     name="goal",
-    version=1,
+    version=2,
     title=Text("Goal", "目標值"),
     definition=Text(
         "For each goal that was set for a reading of a KPI: the goal, the figure, and the figure less the goal "

@@ -149,3 +149,11 @@ def test_a_team_corrected_before_the_first_day_at_work_holds_from_that_day() -> 
     )
     assert found.team("ann", day("2026-02-28")) is None
     assert found.team("ann", day("2026-03-01")) == "South"
+
+
+def test_a_full_statement_that_does_not_say_how_somebody_left_clears_it() -> None:
+    left = hr("2026-06-01", left_on="2026-06-30", leave_kind="voluntary")
+    hired: dict[str, Any] = {"hired_on": "2026-01-01", "role": "sales"}
+    again = hr("2026-06-02", left_on="2026-06-30", complete=True, **hired)
+    found = people(hr("2026-01-01", **hired), left, again).employees["ann"].spells
+    assert [(spell.end, spell.kind) for spell in found] == [(day("2026-06-30"), None)]

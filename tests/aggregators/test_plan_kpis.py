@@ -252,6 +252,26 @@ def test_a_goal_stands_beside_the_figure_with_the_difference() -> None:
     assert parts(company, by="rep") == {}
 
 
+def test_a_goal_of_a_count_stands_beside_0_where_nothing_happened_and_of_a_ratio_beside_nothing() -> None:
+    company = company_of(
+        rep("r1", team="North"),
+        target("rep:r1/2026-Q1/won/count", value="3"),
+        target("rep:r1/2026-Q1/open/amount", value="20"),
+        target("rep:r1/2026-Q1/win_rate/closed_count", value="0.5"),
+        target("rep:r1/2026-Q1/customers/active", value="1"),  # not split by rep
+    )
+
+    found = {(r.by[1][1], r.by[2][1]): r.value for r in rows(company, "goal", by="rep", **QUARTER)}
+    assert {kpi: found[kpi, "figure"] for kpi, part in found if part == "figure"} == {
+        "won": 0,
+        "open": 0,
+        "win_rate": None,
+        "customers": None,
+    }
+    assert (found["won", "difference"], found["open", "difference"]) == (-3, -20_00)
+    assert found["win_rate", "difference"] is None
+
+
 def test_a_yearly_goal_is_shared_out_for_a_count_and_holds_as_it_is_for_a_rate() -> None:
     company = company_of(
         target("company/2026/created/count", value="365"),
