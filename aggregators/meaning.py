@@ -159,5 +159,6 @@ class Meaning(_Section):
 
     @cached_property
     def digest(self) -> str:
-        """A short digest that differs whenever any of these settings differs."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """A short digest that differs whenever a setting that figures depend on does: not name or hours."""
+        stated = self.model_dump_json(exclude={"company": {"name", "office_hours"}})
+        return hashlib.sha256(stated.encode()).hexdigest()[:16]
