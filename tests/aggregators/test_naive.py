@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,8 +35,10 @@ WINDOWS = st.sampled_from(
         "trailing_90d",
         "trailing_12m",
         "all",
+        "stated",
     ]
 )
+"""Windows by name, and `stated` ones near the instant: before it, around it, not yet begun."""
 KPIS = sorted(set(registry()) - {"goal"})
 OF_TARGETS = {"target", "attainment", "pace", "coverage"}
 """How many pieces a target falls into is no figure: only whether there is one."""
@@ -105,6 +108,9 @@ def both(asked: Asked, window: str, data: st.DataObject, kpis: Sequence[str] = (
     attribution = data.draw(st.sampled_from([None, "current"]))
     now = as_of - data.draw(st.sampled_from([0, 9, 40]), label="days that the question looks ahead") * DAY_MS
     facts = Facts(World(meaning, events, as_of, attribution, now))
+    if window == "stated":
+        start = facts.world.as_of + timedelta(data.draw(st.integers(-90, 40), label="from"))
+        window = f"{start}..{start + timedelta(data.draw(st.integers(0, 60), label='for'))}"
     figures = 0
     for kpi in kpis or sorted(data.draw(st.sets(st.sampled_from(KPIS), min_size=6, max_size=12))):
         split = st.lists(st.sampled_from(find_kpi(kpi).dimensions), max_size=2, unique=True)

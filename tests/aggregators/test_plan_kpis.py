@@ -224,6 +224,21 @@ def test_without_anything_a_plan_figure_is_no_sample(kpi: str) -> None:
     assert all((r.value, r.samples) == (None, 0) for r in rows(company_of(), kpi, **QUARTER))
 
 
+def test_in_an_unfinished_quarter_rate_and_deal_size_are_of_the_twelve_months_before_the_instant() -> None:
+    company = company_of(
+        rep("r1"),
+        *won("o1", "2025-03-01", "50", created="2025-02-20"),  # a year before the quarter's end: too long ago
+        *won("o2", "2025-06-01", "30", created="2025-02-20"),
+        opp("o3", "2025-06-01", stage="Lost", owner_id="r1"),
+        target("company/2026-Q1", amount="80"),
+    )
+    early = {"as_of": "2026-02-10", "window": "fiscal_quarter"}
+    assert value(company, "target", "wins", **early) == 2  # 80 / (50 + 30) x 2
+    assert value(company, "needed", "count", **early) == 3  # 2 in 3 are won
+    assert value(company, "target", "wins", **QUARTER) == Fraction(80, 30)
+    assert value(company, "needed", "count", **QUARTER) == Fraction(80, 30) * 2
+
+
 # Goals
 
 

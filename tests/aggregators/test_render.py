@@ -4,13 +4,14 @@ import csv
 import io
 import json
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
 from aggregators.answer import answer
 from aggregators.calendar import Calendar
 from aggregators.question import Row, Window
-from aggregators.render import Renderer, csv_text, table_text
+from aggregators.render import Renderer, csv_text, table_text, value_text
 from aggregators.request import as_of_ms, questions
 from events.errors import UsageError
 from tests.aggregators.told import company_of, end_of, meaning, ms, opp, rate, rows
@@ -86,6 +87,23 @@ def test_no_sample_is_null_in_json_and_a_dash_in_a_table() -> None:
     assert (found[0]["value"], found[0]["samples"], found[0]["denominator"]) == (None, 0, 0)
     assert "—" in table_text(found)
     assert next(csv.DictReader(io.StringIO(csv_text(found))))["value"] == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        ("0.156635937493", "USD/second", "13,533.34 USD/day"),
+        (303.645833333333, "count", "303.6458"),
+        (0.361990950226, "count", "0.361991"),
+        (1234567, "count", "1,234,567"),
+        (0.361990950226, "ratio", "36.20%"),
+        (253_152.0, "seconds", "2.93 d"),
+        ("-1234567.50", "USD", "-1,234,567.50 USD"),
+        (None, "USD/second", "—"),
+    ],
+)
+def test_a_table_shows_what_people_read(value: Any, unit: str, shown: str) -> None:
+    assert value_text(value, unit) == shown
 
 
 @pytest.mark.rule("K1")

@@ -45,6 +45,8 @@ def window(company: Company, name: str, as_of: date) -> Window:
     """The window of that name in which a day lies."""
     if name == "all":
         return ALL
+    if ".." in name:
+        return Window(date.fromisoformat(name[:10]), date.fromisoformat(name[12:]))
     if name == "day":
         return Window(as_of, as_of)
     if name == "week":
