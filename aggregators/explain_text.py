@@ -33,13 +33,13 @@ def explanation_text(found: dict[str, Any]) -> str:
         f"{value_text(found['value'], found['unit'])}   {found['arithmetic']}",
         "",
     ]
+    if "against" in found:  # what was asked comes before the records that have not moved
+        lines.append(_moves_text(found["against"]))
     if records["total"]:
         first = (records["page"] - 1) * records["per_page"] + 1
         last = first + len(records["list"]) - 1
         lines.append(f"records {first} to {last} of {records['total']}, by {records['sort']}")
         lines.append(_records_text(records["list"]))
-    if "against" in found:
-        lines.append(_moves_text(found["against"]))
     return "\n".join(lines).rstrip() + "\n"
 
 

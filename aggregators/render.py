@@ -182,7 +182,7 @@ def _cells(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]
 
 
 def value_text(value: Any, unit: str) -> str:
-    """A JSON value for people: ratios as percent, durations in days, money with its currency."""
+    """A JSON value for people: ratios as percent, durations in days, money with its currency, speed per day."""
     if value is None:
         return NO_SAMPLE
     match unit:
@@ -192,6 +192,8 @@ def value_text(value: Any, unit: str) -> str:
             return f"{value / 86_400:,.2f} d"
         case "count":
             return _plain(value)
+        case _ if unit.endswith("/second"):
+            return f"{float(value) * 86_400:,.2f} {unit.removesuffix('/second')}/day"
         case _:
             return f"{_plain(value)} {unit}"
 
@@ -227,6 +229,8 @@ def _plain(value: Any) -> str:
         whole, point, decimals = value.partition(".")
         sign = "-" if whole.startswith("-") else ""
         return f"{sign}{int(whole.lstrip('-')):,}{point}{decimals}"
+    if isinstance(value, float):  # shares and means: what JSON and CSV have in full
+        return f"{value:,.{4 if abs(value) >= 1 else 6}f}".rstrip("0").rstrip(".")
     return f"{value:,}"
 
 

@@ -1,12 +1,15 @@
 """One record's story: its history as folded, and where it counts at an instant."""
 
 from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from aggregators.answer import windows
 from aggregators.ask import Ask
 from aggregators.company import Company, Entity
 from aggregators.kpis import registry
+from aggregators.money import exact_decimal
 from aggregators.question import Question
 from aggregators.render import Renderer
 from events.canonical import INSTANT_FIELDS
@@ -81,6 +84,8 @@ def _entity(company: Company, record: str) -> Entity:
 def _plain(value: Any, render: Renderer, field: str) -> Any:
     if field in INSTANT_FIELDS and value is not None:
         return render.instant(value)
+    if isinstance(value, Decimal):  # as short as it may be told, whichever state it was read from
+        return exact_decimal(Fraction(value))
     return (
         [str(each) for each in value] if isinstance(value, tuple) else None if value is None else str(value)
     )

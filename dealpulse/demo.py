@@ -22,6 +22,7 @@ from events.errors import UnreachableError, UsageError
 from events.settings import KafkaSettings
 from events.simulator import COMPANIES, Simulation
 from events.simulator.playing import Publishes, play, publish
+from exporters.settings import ExporterSettings
 from streams import topics
 
 WORKERS: Final = 2
@@ -279,5 +280,8 @@ def _tell(address: str, brokers: str, redis: str, say: Callable[[str], None]) ->
     say(f"  Prometheus  {address}/metrics")
     say(f"  why         {address}/explain?kpi=win_rate")
     say(f"  all links   {address}/")
-    say(f"  servers     --brokers {brokers} --redis {redis}")
+    listen = address.removeprefix("http://")
+    if listen != ExporterSettings().listen:  # where `kpi` and `explain` ask unless told otherwise
+        say(f"  ask         DEALPULSE_EXPORTER__LISTEN={listen} dealpulse kpi")
+    say(f"  servers     --brokers {brokers} --redis {redis}, of verify, doctor, ...")
     say(_RULE)
