@@ -239,7 +239,7 @@ async def freeze(
     wanted = [
         period for period in ([only] if only is not None else due) if held.freeze(period.window) is None
     ]
-    return await _write(kafka, meaning, clock, history, wanted, settled_s, tell) if wanted else []
+    return await _write(kafka, meaning, clock, history, wanted, settled_s) if wanted else []
 
 
 async def recompute(
@@ -285,7 +285,6 @@ async def _write(
     history: Log,
     periods: Sequence[Period],
     settled_s: float | None,
-    tell: Tell,
 ) -> list[Frozen]:
     found: list[Frozen] = []
     rows_of = iter(_figures(meaning, history, periods))
@@ -308,7 +307,6 @@ async def _write(
             )
             found.append(Frozen(period, len(rows)))
             log.info("period.frozen", period=str(period), rows=len(rows))
-            tell(f"{period}: {len(rows):,} rows frozen")
     except (KafkaError, OSError) as error:
         raise KafkaUnreachableError(kafka, error) from error
     finally:

@@ -6,7 +6,18 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Figure, Kpi, Reading, Sums, Text, Unit, quotient
+from aggregators.kpi import (
+    TARGET_DIMENSIONS,
+    Contribution,
+    Contributions,
+    Figure,
+    Kpi,
+    Reading,
+    Sums,
+    Text,
+    Unit,
+    quotient,
+)
 from aggregators.kpis import target, won
 from aggregators.kpis.target import part_of
 
@@ -44,6 +55,21 @@ def wins_over_target(_: Ask, parts: Mapping[str, Sums]) -> Figure:
     return Figure(value, target.targets_in(parts), reached, wanted)
 
 
+def readings(amount: Contributions, wins: Contributions) -> tuple[Reading, Reading]:
+    """What was won over a target, by amount and by wins."""
+    by_amount = Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money"))
+    by_wins = Reading(
+        "wins",
+        Text("by wins", "按贏單數"),
+        "ratio",
+        wins,
+        ("count", "count"),
+        compose=wins_over_target,
+        part_units=PART_UNITS,
+    )
+    return by_amount, by_wins
+
+
 ATTAINMENT = Kpi(
     name="attainment",
     version=1,
@@ -54,16 +80,5 @@ ATTAINMENT = Kpi(
         "期間內贏單金額 / 期間業績目標;按贏單數:贏單數 / 目標贏單數。沒有目標則不計。",
     ),
     dimensions=TARGET_DIMENSIONS,
-    readings=(
-        Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money")),
-        Reading(
-            "wins",
-            Text("by wins", "按贏單數"),
-            "ratio",
-            wins,
-            ("count", "count"),
-            compose=wins_over_target,
-            part_units=PART_UNITS,
-        ),
-    ),
+    readings=readings(amount, wins),
 )

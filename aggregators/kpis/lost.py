@@ -5,28 +5,17 @@ from collections.abc import Iterator
 from aggregators.ask import Ask
 from aggregators.calendar import Span
 from aggregators.kpi import DEAL_DIMENSIONS, Contribution, Kpi, Reading, Text
+from aggregators.kpis.won import closed_amount, closed_count
 
 
 def count(ask: Ask, window: Span) -> Iterator[Contribution]:
     """One for each deal lost by the instant, on its close date, for the owner at the close."""
-    for deal in ask.deals:
-        if deal.outcome == "lost" and deal.closed_on in window:
-            by = ask.by_deal(deal, deal.closer, deal.closed_on)
-            yield Contribution(deal.record, by, 1, on=deal.closed_on, note=deal.note)
+    return closed_count(ask, window, "lost")
 
 
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
     """The amount of each, at the rate of its close date."""
-    for deal in ask.deals:
-        if deal.outcome == "lost" and deal.closed_on in window:
-            yield Contribution(
-                deal.record,
-                ask.by_deal(deal, deal.closer, deal.closed_on),
-                deal.amount or 0,
-                samples=int(deal.priced),
-                on=deal.closed_on,
-                note=deal.price_note,
-            )
+    return closed_amount(ask, window, "lost")
 
 
 LOST = Kpi(

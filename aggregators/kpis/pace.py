@@ -5,8 +5,8 @@ from fractions import Fraction
 
 from aggregators.ask import Ask
 from aggregators.calendar import Span
-from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Kpi, Reading, Text
-from aggregators.kpis.attainment import PART_UNITS, amount_of, wins_of, wins_over_target
+from aggregators.kpi import TARGET_DIMENSIONS, Contribution, Kpi, Text
+from aggregators.kpis.attainment import amount_of, readings, wins_of
 
 WHOLE = Fraction(1)
 """The share of a window that has passed when it is over."""
@@ -39,16 +39,5 @@ PACE = Kpi(
         "期間內贏單金額 /(期間業績目標 × 該時點已經過的期間比例);1 表示符合進度。按贏單數:贏單數 / 按比例的目標贏單數。",
     ),
     dimensions=TARGET_DIMENSIONS,
-    readings=(
-        Reading("amount", Text("by amount", "按金額"), "ratio", amount, ("money", "money")),
-        Reading(
-            "wins",
-            Text("by wins", "按贏單數"),
-            "ratio",
-            wins,
-            ("count", "count"),
-            compose=wins_over_target,
-            part_units=PART_UNITS,
-        ),
-    ),
+    readings=readings(amount, wins),
 )

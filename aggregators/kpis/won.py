@@ -9,16 +9,26 @@ from aggregators.kpi import DEAL_DIMENSIONS, Contribution, Kpi, Reading, Text
 
 def count(ask: Ask, window: Span) -> Iterator[Contribution]:
     """One for each deal won by the instant, on its close date, for the owner at the close."""
-    for deal in ask.deals:
-        if deal.outcome == "won" and deal.closed_on in window:
-            by = ask.by_deal(deal, deal.closer, deal.closed_on)
-            yield Contribution(deal.record, by, 1, on=deal.closed_on, note=deal.note)
+    return closed_count(ask, window, "won")
 
 
 def amount(ask: Ask, window: Span) -> Iterator[Contribution]:
     """The amount of each, at the rate of its close date."""
+    return closed_amount(ask, window, "won")
+
+
+def closed_count(ask: Ask, window: Span, outcome: str) -> Iterator[Contribution]:
+    """One for each deal with that outcome and a close date in the window, for the owner at the close."""
     for deal in ask.deals:
-        if deal.outcome == "won" and deal.closed_on in window:
+        if deal.outcome == outcome and deal.closed_on in window:
+            by = ask.by_deal(deal, deal.closer, deal.closed_on)
+            yield Contribution(deal.record, by, 1, on=deal.closed_on, note=deal.note)
+
+
+def closed_amount(ask: Ask, window: Span, outcome: str) -> Iterator[Contribution]:
+    """The amount of each, at the rate of its close date."""
+    for deal in ask.deals:
+        if deal.outcome == outcome and deal.closed_on in window:
             yield Contribution(
                 deal.record,
                 ask.by_deal(deal, deal.closer, deal.closed_on),

@@ -56,14 +56,11 @@ def demo(
     dealpulse kpi --events events.jsonl --kpi win_rate --by rep
     """
     from dealpulse.demo import DemoOptions, run_demo
-    from events import log
     from events.clock import Clock
     from events.duration import seconds_of
     from events.errors import UsageError
 
-    settings = invocation.settings()
-    if settings.log.level == "info" and not invocation.quiet:  # the talk below says what a person needs
-        log.configure(level="warning", form=settings.log.format, colour=invocation.colour is not False)
+    invocation.settings(talks=True)
     try:
         seconds = None if for_ is None else seconds_of(for_)
     except ValueError as error:

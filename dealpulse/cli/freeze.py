@@ -46,7 +46,7 @@ def freeze(
     dealpulse freeze --period 2026-Q3
     dealpulse freeze --period 2026-Q3 --recompute
     """
-    settings = invocation.settings({"kafka.brokers": brokers})
+    settings = invocation.settings({"kafka.brokers": brokers}, talks=True)
 
     from aggregators.reported import Schedule
     from events.clock import Clock

@@ -36,13 +36,18 @@ class Invocation:
 
         return load(self.config, flags=flags)
 
-    def settings(self, flags: Mapping[str, object] | None = None) -> "Settings":
-        """The settings, as `configuration`; logs are written as they say from now on."""
+    def settings(self, flags: Mapping[str, object] | None = None, *, talks: bool = False) -> "Settings":
+        """The settings, as `configuration`; logs are written as they say from now on.
+
+        A command that `talks` says itself what it does: of its logs only warnings are shown, unless more
+        is configured.
+        """
         from events import log
 
         settings = self.configuration(flags).settings
+        level = "warning" if talks and settings.log.level == "info" else settings.log.level
         log.configure(
-            level="error" if self.quiet else settings.log.level,
+            level="error" if self.quiet else level,
             form=settings.log.format,
             colour=self.colour is not False,
         )

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from streams.rebuild import Rebuilt
 
 Decorated = Callable[..., Any]
 
@@ -31,3 +34,14 @@ def format_option(*formats: str) -> Callable[[Decorated], Decorated]:
 def print_json(value: object) -> None:
     """One JSON value on stdout, indented, with keys in the order given."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def built(shard: "Rebuilt", **more: object) -> dict[str, object]:
+    """What became of a shard that was built from the log, as JSON."""
+    return {
+        "shard": shard.shard,
+        "offset": shard.offset,
+        "entities": shard.entities,
+        **more,
+        "seconds": round(shard.seconds, 3),
+    }

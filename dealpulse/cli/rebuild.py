@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dealpulse.cli.invocation import Invocation, pass_invocation
-from dealpulse.cli.output import format_option, print_json
+from dealpulse.cli.output import built, format_option, print_json
 from events.errors import UsageError
 
 
@@ -64,18 +64,7 @@ def rebuild(
     finally:
         progress.end()
     if format_ == "json":
-        print_json(
-            [
-                {
-                    "shard": each.shard,
-                    "offset": each.offset,
-                    "entities": each.entities,
-                    "offset_before": each.was,
-                    "seconds": round(each.seconds, 3),
-                }
-                for each in done
-            ]
-        )
+        print_json([built(each, offset_before=each.was) for each in done])
         return
     for each in done:
         click.echo(f"{each.shard}: {each.entities:,} entities, offset {each.offset:,}, {each.seconds:.1f} s")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dealpulse.cli.invocation import Invocation, pass_invocation
-from dealpulse.cli.output import format_option, print_json
+from dealpulse.cli.output import built, format_option, print_json
 
 
 @click.command()
@@ -69,16 +69,7 @@ def repartition(
                     for each in plan
                 ],
                 "applied": bool(todo and yes),
-                "done": [
-                    {
-                        "shard": each.shard,
-                        "offset": each.offset,
-                        "entities": each.entities,
-                        "records_moved": each.moved,
-                        "seconds": round(each.seconds, 3),
-                    }
-                    for each in done
-                ],
+                "done": [built(each, records_moved=each.moved) for each in done],
             }
         )
         return

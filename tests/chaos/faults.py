@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, NamedTuple
 
+from dealpulse.child import Child
 from tests.chaos import launcher
 from tests.chaos.launcher import Step
 from tests.chaos.proxy import Cut
@@ -186,6 +187,17 @@ def _add_and_remove(run: Run) -> float:
 # Redis
 
 
+def _paused(server: Callable[[System], Child]) -> Act:
+    def act(run: Run) -> float:
+        frozen = server(run.system)
+        frozen.pause()
+        time.sleep(run.pause_s)
+        frozen.resume()
+        return time.monotonic()
+
+    return act
+
+
 def _redis_empty(run: Run) -> float:
     store = run.system.store
     store.kill()
@@ -214,13 +226,6 @@ def _offsets(system: System) -> dict[str, int]:
         key.decode(): int(system.redis.hget(key, "offset"))
         for key in system.redis.scan_iter("dealpulse:*:meta", count=1_000)
     }
-
-
-def _redis_paused(run: Run) -> float:
-    run.system.store.pause()
-    time.sleep(run.pause_s)
-    run.system.store.resume()
-    return time.monotonic()
 
 
 def _redis_out_of_memory(run: Run) -> float:
@@ -255,13 +260,6 @@ def _reset(where: Cut) -> Act:
 def _kafka_killed(run: Run) -> float:
     run.system.broker.kill()
     run.system.broker.start()
-    return time.monotonic()
-
-
-def _kafka_paused(run: Run) -> float:
-    run.system.broker.pause()
-    time.sleep(run.pause_s)
-    run.system.broker.resume()
     return time.monotonic()
 
 
@@ -391,13 +389,13 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("a worker is added, then one removed", _add_and_remove, 4, 0),
     Fault("Redis: killed, restarted empty", _redis_empty, 4, 1),
     Fault("Redis: killed, restarted with an old snapshot", _redis_old_snapshot, 4, 1),
-    Fault("Redis: frozen", _redis_paused, 2, 1),
+    Fault("Redis: frozen", _paused(lambda system: system.store), 2, 1),
     Fault("Redis: out of memory", _redis_out_of_memory, 3, 1),
     Fault("Redis: connection reset in the middle of a request", _reset("request"), 4, 1),
     Fault("Redis: connection reset before the answer", _reset("answer"), 4, 1),
     Fault("Redis: frozen, and a worker killed meanwhile", _redis_paused_worker_killed, 2, 0),
     Fault("Kafka: killed and restarted", _kafka_killed, 3, 1),
-    Fault("Kafka: frozen", _kafka_paused, 2, 0),
+    Fault("Kafka: frozen", _paused(lambda system: system.broker), 2, 0),
     Fault("exporter: killed", _exporter_killed, 3, 0),
     Fault("exporter: started before Redis", _exporter_early, 2, 0),
     Fault("exporter: Redis gone", _exporter_without_redis, 3, 1),
