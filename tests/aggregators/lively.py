@@ -5,6 +5,7 @@ here every record is well-formed, and its days lie close enough to each other to
 """
 
 from datetime import date, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -180,8 +181,15 @@ class _Lively:
                 fields["cancelled_on"] = self.after(start, self.random.choice((0, 20, 60, 200)))
             if self.often(0.1):
                 fields["trial"] = True
-            if number and self.often(0.3):
+            if self.often(0.1):
+                fields["supersedes"] = "c0-0"
+            elif number and self.often(0.3):
                 fields["supersedes"] = f"{contract}-{number - 1}"
+            if self.often(0.1):  # in two steps, whatever else is stated
+                middle = date.fromisoformat(start) + timedelta(20)
+                last = max(date.fromisoformat(end), middle + timedelta(1))
+                steps = ((date.fromisoformat(start), middle), (middle + timedelta(1), last))
+                fields["ramp"] = tuple((*step, Decimal(self.one("50", "99.995"))) for step in steps)
             self.tell("contract", f"{contract}-{number}", f"{start}T12:00:00Z", **fields)
             start = self.after(end, self.one(1, 1, 9, 10, 11, 29, 30, 31))
             end = self.after(start, self.one(30, 89, 200))

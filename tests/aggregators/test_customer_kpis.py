@@ -524,3 +524,31 @@ def test_a_rate_taken_away_leaves_its_contracts_counted_and_not_priced() -> None
     assert value(gone, "acv", "booked_per_contract", **question) is None
     assert value(gone, "clv", "historic", "2026-01-05") is None
     assert value(gone, "customers", "active", **question) == 1
+
+
+def test_a_customer_booked_in_an_unfinished_quarter_counts_for_the_team_of_today_not_of_its_end() -> None:
+    company = company_of(
+        told("employee", "r1", "2026-01-01", hired_on="2026-01-01", role="sales", team="North"),
+        told("employee", "r1", "2026-01-02", team="South", effective_on="2026-03-15"),
+        account("a1", owner_id="r1"),
+        contract("c1", "2026-02-01", "2027-01-31", "120"),
+    )
+    question: dict[str, Any] = {"by": "team", "window": "fiscal_quarter"}
+    for as_of, team in (("2026-03-01", "North"), ("2026-03-31", "South")):
+        found = rows(company, "acv", as_of, **question)
+        assert [r.by[0][1] for r in found if r.reading == "booked_per_customer"] == [team]
+
+
+def test_of_several_contracts_that_replace_one_the_earliest_start_ends_it() -> None:
+    company = company_of(
+        contract("c0", "2026-01-01", "2026-12-31", "120", account_id="a0"),
+        contract("c1", "2026-03-01", "2026-12-31", "120", account_id="a1", supersedes="c0"),
+        contract("c2", "2026-05-01", "2026-12-31", "120", account_id="a2", supersedes="c0"),
+    )
+    for as_of, held in (("2026-02-28", 1), ("2026-03-01", 1), ("2026-05-01", 2)):
+        assert row(company, "acv", "active_per_contract", as_of).samples == held
+
+
+def test_a_ramp_is_the_value_of_its_term_whatever_period_is_stated_beside_it() -> None:
+    stated = contract("c1", "2026-01-01", "2028-12-31", None, ramp=RAMP, recurring_per="month")
+    assert value(company_of(stated), "acv", "booked_per_contract", "2026-12-31", window="all") == 171_000_00

@@ -267,6 +267,19 @@ def test_a_goal_stands_beside_the_figure_with_the_difference() -> None:
     assert parts(company, by="rep") == {}
 
 
+def test_a_rate_takes_the_goal_of_the_shortest_period_around_and_money_the_rate_of_its_last_day() -> None:
+    company = company_of(
+        rate("EUR/USD", "2026-03-31", "2"),
+        rate("EUR/USD", "2026-04-30", "3"),
+        target("company/2026/win_rate/closed_count", value="0.5"),
+        target("company/2026-Q1/win_rate/closed_count", value="0.7"),
+        target("company/2026-Q1/deal_size/mean", value="10", currency="EUR"),
+    )
+    asked: dict[str, Any] = {"as_of": "2026-04-30", "window": "2026-03-01..2026-03-31"}
+    found = {r.by[0][1]: r.value for r in rows(company, "goal", **asked) if r.by[1][1] == "goal"}
+    assert found == {"win_rate": Fraction(7, 10), "deal_size": 20_00}
+
+
 def test_a_goal_of_a_count_stands_beside_0_where_nothing_happened_and_of_a_ratio_beside_nothing() -> None:
     company = company_of(
         rep("r1", team="North"),

@@ -130,6 +130,15 @@ def test_a_rep_counts_for_the_team_at_the_windows_start() -> None:
 # Ramp-up
 
 
+def test_a_rep_who_has_not_begun_yet_has_no_ramp_up_whatever_he_did_before() -> None:
+    company = company_of(rep("r1", "2026-03-15"), contact("m1", "2026-02-01", "r1"))
+
+    early = row(company, "ramp_up", "first_contact", "2026-03-14", window="fiscal_quarter")
+    assert (early.value, early.samples) == (None, 0)
+    begun = row(company, "ramp_up", "first_contact", "2026-03-15", window="fiscal_quarter")
+    assert (begun.value, begun.samples) == (0, 1)
+
+
 @pytest.mark.rule("K7", "F9", "F36")
 def test_ramp_up_is_from_the_first_day_to_the_first_contact_with_a_prospect() -> None:
     company = company_of(
@@ -240,6 +249,15 @@ def test_a_referral_by_a_customer_that_had_already_left_is_counted_apart() -> No
 
     found = {r.reading: r.value for r in rows(company, "referrals", "2026-12-31", window="all")}
     assert found == {"from_customers": 1, "from_others": 2, "won": 0}
+
+
+def test_an_unknown_referrer_is_no_customer_even_if_an_account_is_called_so() -> None:
+    company = company_of(
+        contract("c1", "2026-01-01", "2026-12-31", "100", account_id="unknown"),
+        referral("o1", "2026-02-01", "p1", "unknown", owner_id="r2"),
+    )
+    found = {r.reading: r.value for r in rows(company, "referrals", "2026-12-31", window="all")}
+    assert found == {"from_customers": 0, "from_others": 1, "won": 0}
 
 
 @pytest.mark.rule("F12")
