@@ -552,3 +552,24 @@ def test_of_several_contracts_that_replace_one_the_earliest_start_ends_it() -> N
 def test_a_ramp_is_the_value_of_its_term_whatever_period_is_stated_beside_it() -> None:
     stated = contract("c1", "2026-01-01", "2028-12-31", None, ramp=RAMP, recurring_per="month")
     assert value(company_of(stated), "acv", "booked_per_contract", "2026-12-31", window="all") == 171_000_00
+
+
+def test_a_purchase_without_an_account_stays_with_who_won_it() -> None:
+    company = company_of(
+        opp("o1", "2026-02-01", stage="Won", amount="50", owner_id="ann"),
+        opp("o1", "2026-02-02", owner_id="bob"),
+        meaning=meaning(kpis={"customer_basis": "purchases"}),
+    )
+    found = rows(company, "clv", "2026-03-31", by="rep")
+    assert {r.by[0][1] for r in found if r.reading == "historic"} == {"ann"}
+
+
+def test_an_account_that_changes_hands_later_that_day_is_still_its_owners_at_the_instant() -> None:
+    company = company_of(
+        account("a1", owner_id="ann"),
+        account("a1", "2026-03-10T18:00:00Z", owner_id="bob"),
+        contract("c1", "2026-01-01", "2026-12-31", "120"),
+    )
+    for as_of, owner in (("2026-03-10T12:00:00Z", "ann"), ("2026-03-10T18:00:00Z", "bob")):
+        found = rows(company, "acv", as_of, by="rep")
+        assert {r.by[0][1] for r in found if r.reading == "active_per_customer"} == {owner}

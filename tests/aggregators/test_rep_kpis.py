@@ -251,6 +251,16 @@ def test_a_referral_by_a_customer_that_had_already_left_is_counted_apart() -> No
     assert found == {"from_customers": 1, "from_others": 2, "won": 0}
 
 
+def test_who_becomes_a_customer_on_the_day_of_the_opportunity_is_not_referred() -> None:
+    events = [CUSTOMER, referral("o1", "2026-02-01", "p1", "a1")]
+    for start, referred in (("2026-02-01", 0), ("2026-02-02", 1)):
+        customer = contract("c2", start, "2026-12-31", "100", account_id="p1")
+        found = value(
+            company_of(*events, customer), "referrals", "from_customers", "2026-12-31", window="all"
+        )
+        assert found == referred
+
+
 def test_an_unknown_referrer_is_no_customer_even_if_an_account_is_called_so() -> None:
     company = company_of(
         contract("c1", "2026-01-01", "2026-12-31", "100", account_id="unknown"),

@@ -127,6 +127,50 @@ def test_a_deal_deleted_after_the_freeze_stays_in_the_report() -> None:
     assert answer(company, Question("won", end_of("2026-05-02"), "2026-01-01..2026-03-31"))[0].value == 0
 
 
+def test_what_became_of_the_revenue_at_the_start_is_kept_apart_for_who_left_grew_and_shrank() -> None:
+    def contract(subject: str, account_id: str, start: str, end: str, year: str) -> Event:
+        fields: dict[str, Any] = {
+            "start_date": start,
+            "end_date": end,
+            "recurring_amount": year,
+            "recurring_per": "year",
+        }
+        return told("contract", subject, start, account_id=account_id, **fields)
+
+    company = company_of(
+        contract("c1", "left", "2025-01-01", "2026-02-15", "120"),
+        contract("c2", "grew", "2025-01-01", "2026-12-31", "120"),
+        contract("c3", "grew", "2026-02-01", "2027-01-31", "60"),
+        contract("c4", "shrank", "2025-01-01", "2026-02-28", "120"),
+        contract("c5", "shrank", "2026-03-01", "2027-02-28", "24"),
+        contract("c6", "came", "2026-02-01", "2027-01-31", "999"),
+    )
+    changed = {
+        r.by: r.value for r in figures(company, Q1) if r.reading == "recurring_change" and len(r.by) == 1
+    }
+    assert changed == {
+        (("change", "churn"),): -120_00,
+        (("change", "expansion"),): 60_00,
+        (("change", "contraction"),): -96_00,
+    }
+
+
+def test_a_group_that_had_no_record_by_the_freeze_was_reported_with_0_and_with_no_ratio() -> None:
+    told_late = recorded(opp("a", "2026-03-20", stage="Won", amount="7", owner_id="ann"), "2026-05-01")
+    company = company_of(opp("b", "2026-02-10", stage="Won", amount="5", owner_id="bob"), told_late)
+    found = {}
+    for kpi in ("won", "win_rate"):
+        asked = Question(kpi, end_of("2026-06-30"), "2026-01-01..2026-03-31", ("rep",))
+        (one,) = period_questions(Schedule(PLAIN), [asked])
+        now = restated(Schedule(PLAIN), *one, lambda question: answer(company, question))
+        for each in side_by_side(Renderer(PLAIN), one[1], one[0], now, kept(company)):
+            found[kpi, each["reading"], each["by"]["rep"]] = (each["reported"]["value"], each["difference"])
+
+    assert found["won", "count", "ann"] == (0, 1)
+    assert found["won", "amount", "ann"] == ("0.00", "7.00")
+    assert found["win_rate", "closed_count", "ann"] == (None, None)
+
+
 def test_a_reopening_between_the_end_and_the_freeze_is_after_the_last_day() -> None:
     company = company_of(opp("a", "2026-02-10", stage="Won"), opp("a", "2026-04-02", stage="Proposal"))
 

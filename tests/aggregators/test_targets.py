@@ -60,6 +60,15 @@ def test_a_year_is_made_of_quarters_and_where_one_is_missing_of_its_months() -> 
     assert amount(stated, "2025-02-01", "2026-01-31") == 321
 
 
+def test_of_quarters_and_months_that_both_cover_a_window_the_quarters_count() -> None:
+    stated = [
+        *(target(f"2026-Q{quarter}", 100) for quarter in (1, 2)),
+        *(target(f"2025-{month:02}", 7) for month in (2, 3, 4, 5, 6, 7)),
+    ]
+
+    assert amount(stated, "2025-02-01", "2025-07-31") == 200
+
+
 def test_a_window_across_two_periods_takes_its_days_of_each() -> None:
     stated = [target("2026-Q1", 89), target("2026-Q2", 920)]
 
