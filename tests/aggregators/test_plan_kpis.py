@@ -218,6 +218,18 @@ def test_velocity_is_open_times_rate_times_size_over_cycle() -> None:
     assert value(company_of(), "velocity", "amount", **QUARTER) is None
 
 
+def test_the_open_deals_of_a_past_windows_velocity_are_those_of_the_team_at_its_end() -> None:
+    company = company_of(
+        rep("r1", team="North"),
+        employee("r1", "2026-04-10", team="South"),
+        *won("o1", "2026-02-10", "50", created="2026-02-01"),
+        opp("o2", "2026-03-01", stage="Prospecting", owner_id="r1"),
+    )
+    asked: dict[str, Any] = {"as_of": "2026-06-30", "window": "2026-01-01..2026-03-31", "by": "team"}
+    found = {r.by[0][1]: r.value for r in rows(company, "velocity", **asked)}
+    assert found == {"North": Fraction(50_00, 9 * DAY_MS)}
+
+
 @pytest.mark.rule("G9")
 @pytest.mark.parametrize("kpi", ["target", "attainment", "pace", "needed", "coverage", "velocity"])
 def test_without_anything_a_plan_figure_is_no_sample(kpi: str) -> None:
