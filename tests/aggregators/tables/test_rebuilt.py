@@ -15,6 +15,7 @@ from events.canonical import encode
 from events.event import Event
 from tests.aggregators.everything import companies, meanings
 from tests.aggregators.histories import INSTANTS
+from tests.aggregators.lively import lively
 from tests.compared import compared
 
 WINDOWS = ["day", "month", "fiscal_quarter", "fiscal_year", "trailing_12m"]
@@ -40,6 +41,16 @@ def tabled(meaning: Meaning, events: list[Event]) -> Company:
 def test_every_kpi_answers_alike_from_tables(
     meaning: Meaning, events: list[Event], as_of: int, data: st.DataObject
 ) -> None:
+    alike(meaning, events, as_of, data)
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(st.integers(0, 10**9), st.data())
+def test_every_kpi_answers_alike_from_tables_where_a_lot_happens(seed: int, data: st.DataObject) -> None:
+    alike(*lively(seed), data)
+
+
+def alike(meaning: Meaning, events: list[Event], as_of: int, data: st.DataObject) -> None:
     whole, rest = Company.from_events(meaning, events), tabled(meaning, events)
     window = data.draw(st.sampled_from(WINDOWS))
     figures = 0
