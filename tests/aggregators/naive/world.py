@@ -19,7 +19,7 @@ FIRST, LAST = date(2025, 1, 1), date(2028, 12, 31)
 ALL_DAYS = [FIRST + timedelta(number) for number in range((LAST - FIRST).days + 1)]
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 RATE_DECIMALS = 30
-"""docs/kpi-definitions.md leaves a rate's rounding open; the product rounds quotients of rates there."""
+"""A rate is a whole number of 10^-30 (docs/design.md, "Integers")."""
 
 
 @dataclass
