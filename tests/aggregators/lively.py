@@ -9,6 +9,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from hypothesis import Phase, settings
+
 from aggregators.meaning import Company as CompanySettings
 from aggregators.meaning import KpiSettings, Meaning, Pipeline
 from events.event import Event
@@ -33,6 +35,12 @@ GOALS = (
     ("stagnation/stagnation", "86400"),
     ("no_such/reading", "1"),
 )
+
+
+def some(share: float) -> settings:
+    """So many of the usual examples. A company out of one number does not get simpler: it is not tried."""
+    phases = [Phase.explicit, Phase.reuse, Phase.generate]
+    return settings(max_examples=int(settings().max_examples * share), phases=phases)
 
 
 def lively(seed: int) -> tuple[Meaning, list[Event], int]:

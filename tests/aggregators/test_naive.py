@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregators.answer import answer
@@ -17,7 +17,7 @@ from events.event import Event
 from tests.aggregators import dense
 from tests.aggregators.everything import companies, meanings
 from tests.aggregators.histories import INSTANTS
-from tests.aggregators.lively import lively
+from tests.aggregators.lively import lively, some
 from tests.aggregators.naive import windows
 from tests.aggregators.naive.figures import Facts, Naive
 from tests.aggregators.naive.sums import Figure, Labels
@@ -66,7 +66,7 @@ def test_every_figure_is_the_one_of_the_definitions_where_days_meet(
 
 
 @given(st.integers(0, 10**9), WINDOWS, st.data())
-@settings(max_examples=settings().max_examples // 2)
+@some(0.3)
 def test_every_figure_is_the_one_of_the_definitions_where_a_lot_happens(
     seed: int, window: str, data: st.DataObject
 ) -> None:
@@ -74,7 +74,7 @@ def test_every_figure_is_the_one_of_the_definitions_where_a_lot_happens(
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["month", "fiscal_quarter", "fiscal_year"]))
-@settings(max_examples=settings().max_examples // 5)
+@some(0.2)
 def test_every_goal_stands_beside_the_figure_of_the_definitions(seed: int, window: str) -> None:
     meaning, events, as_of = lively(seed)
     facts, company = Facts(World(meaning, events, as_of)), Company.from_events(meaning, events)
