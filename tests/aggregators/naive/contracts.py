@@ -36,7 +36,9 @@ class Contract:
 
     @property
     def annual(self) -> int | None:
-        """Annual value in 10^-6 minor units (KPI 1, F4, F5, F23, F25); None: no price."""
+        """Annual value in 10^-6 minor units (KPI 1, F4, F5, F23, F25, F34); None: none, or no price."""
+        if self.purchase:
+            return None
         if self.end is None:
             times = {"month": 12, "year": 1, "term": 0 if self.recurring == 0 else None}[self.per]
             return None if times is None else self.recurring * times * MICRO
@@ -70,7 +72,7 @@ class Contract:
         return self.once if self.signed <= at else 0
 
     def _recurring_until(self, until: date) -> Fraction | None:
-        if self.annual is None:
+        if self.annual is None and not self.purchase:
             return None
         held = [day for day in self.days if day <= until]
         if self.end is not None:
@@ -82,7 +84,7 @@ class Contract:
         twelfths = sum(
             (Fraction(count, monthrange(*month)[1]) for month, count in months_held.items()), Fraction()
         )
-        return Fraction(self.annual, 12 * MICRO) * twelfths
+        return Fraction(self.annual or 0, 12 * MICRO) * twelfths
 
 
 @dataclass

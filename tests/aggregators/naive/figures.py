@@ -24,7 +24,12 @@ class Facts:
         self.world = world
         self.stories = [Story(world, record) for record in world.records.living("opportunity")]
         self.deals = self.deals_at(world.as_of_ms)
-        self.book = Book(world, self.deals)
+        bought = [deal for deal in self.deals if deal.outcome == "won"]
+        known = {deal.record for deal in bought}
+        for deal in self.deals_at(LATEST_MS):  # a purchase to come heals a gap, as a renewal does (F7)
+            late = deal.outcome == "won" and deal.closed is not None and deal.closed.on > world.as_of
+            bought += [deal] if late and deal.record not in known else []
+        self.book = Book(world, bought)
         self.stated = stated(world, partial(windows.named, world.meaning.company))
         people = [(person, stint) for person in world.people.values() for stint in world.stints(person)]
         self.stints = [(person, stint) for person, stint in people if stint.start <= world.as_of]
@@ -79,10 +84,8 @@ class Naive:
     # 1: annual contract value
 
     def acv(self, window: Window) -> Readings:
-        book, now = self.book, self.world.as_of
-        contracts = [] if book.by_purchases else book.contracts
-        booked = [one for one in contracts if window.holds(one.signed) and one.signed <= now]
-        active = [one for one in contracts if now in one.days]
+        now = self.world.as_of
+        booked, active = self._contracts(window)
         until = min(window.end, now)
         return {
             "booked_per_contract": divided(self._per_contract(booked, None)),
@@ -92,6 +95,23 @@ class Naive:
             "active_per_contract": divided(self._per_contract(active, now)),
             "active_per_customer": divided(self._per_customer(active, now, lambda c: self._annual(c, now))),
         }
+
+    def unpriced_contracts(self, window: Window) -> Readings:
+        """What the mean of annual values leaves out."""
+        booked, active = self._contracts(window)
+
+        def without(contracts: list[Contract], on: date | None) -> dict[Labels, Figure]:
+            unpriced = [one for one in contracts if self._annual(one, on or one.signed) is None]
+            return added(Item(self.book.of_contract(self.by, one), 1) for one in unpriced)
+
+        return {"active": without(active, self.world.as_of), "booked": without(booked, None)}
+
+    def _contracts(self, window: Window) -> tuple[list[Contract], list[Contract]]:
+        """Those signed in the window, and those in force; no purchases (F34)."""
+        now = self.world.as_of
+        contracts = [] if self.book.by_purchases else self.book.contracts
+        booked = [one for one in contracts if window.holds(one.signed) and one.signed <= now]
+        return booked, [one for one in contracts if now in one.days]
 
     def _annual(self, contract: Contract, on: date) -> Fraction | None:
         annual = contract.annual
@@ -153,7 +173,8 @@ class Naive:
         for labels in set(revenue) | set(churn):
             lost, each = churn.get(labels, NOTHING_DIVIDED), revenue[labels].ratio
             value, at_start = None, int(lost.denominator or 0)
-            if each is not None and lost.value and at_start >= kpis.clv_min_customers:
+            enough = at_start >= kpis.clv_min_customers and not self.book.by_purchases
+            if each is not None and lost.value and enough:
                 years = min(1 / lost.value, Fraction(kpis.clv_cap_years))
                 value = each * Fraction(str(kpis.clv_margin)) * years
             found[labels] = Figure(value, None, None, 0 if value is None else at_start)
@@ -387,11 +408,9 @@ class Naive:
             referrer, referred = world.customer(deal.referrer), world.customer(deal.account)
             pair = (referrer, referred or deal.record)
             known = customers.get(referred or "")
-            if (
-                referrer == referred
-                or pair in pairs
-                or (known and min(known.active, default=LATE) <= deal.created)
-            ):
+            others = [one.days for one in known.contracts if one.record != deal.record] if known else []
+            was_customer = any(min(days, default=LATE) <= deal.created for days in others)
+            if referrer == referred or pair in pairs or was_customer:
                 continue
             pairs.add(pair)
             source = None if deal.referrer == "unknown" else customers.get(referrer or "")
@@ -783,6 +802,7 @@ class Naive:
 NOTHING = Figure(Fraction(0), None, None, 0)
 NOTHING_DIVIDED = Figure(None, Fraction(0), Fraction(0), 0)
 LATE = date.max
+LATEST_MS = 10**12
 
 
 def _value(groups: Mapping[Labels, Figure], labels: Labels) -> Fraction:
