@@ -584,6 +584,11 @@ class Statement(NamedTuple):
     key: bytes
     said: bytes
 
+    @property
+    def name(self) -> tuple[bytes, bytes]:
+        """Its subject, and its source and id: of two of one name the greater stands."""
+        return self.subject, self.key[self.key.index(0, 8) :]
+
     def event(self, entity: str) -> Event:
         """The event that it came from, about an entity of that kind."""
         return decode_event(entity, self.subject.decode(), self.key, self.said)

@@ -72,7 +72,11 @@ def _close_all_but(kept: int) -> None:
 
 
 def _work(job: Callable[[], Any], writing: int) -> None:
-    """In the child: work, tell, end. Nothing of the parent's clean-up may run here."""
+    """In the child: work at low priority, tell, end. Nothing of the parent's clean-up may run here.
+
+    What follows every change must not wait for what is worked out every quarter of a minute.
+    """
+    os.nice(10)
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)

@@ -5,13 +5,15 @@ every other entity as its statements, and knows which shards are missing. It hol
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from aggregators.company import Company
 from aggregators.meaning import Meaning
 from aggregators.state import DealState, Statement, statement_chunk_events, statements_in
 from aggregators.tables.deals import DealTable
 from aggregators.tables.rebuilt import TabledDeals
+from events.canonical import order_key
 from events.topics import entity_of
 from streams.follower import COUNTS, DEALS, ShardState
 
@@ -51,10 +53,10 @@ class Snapshot:
         held = self._rest[shard]
         self._rest[shard] = list(chunks)
         if held and not self._stale:
+            entity = entity_of(shard.rpartition("/")[0])
             before, after = _statements(held), _statements(chunks)
-            self._stale = not before <= after
+            self._stale = not _stand_for(before - after, after, entity)
             if not self._stale:
-                entity = entity_of(shard.rpartition("/")[0])
                 for statement in after - before:
                     self._company.fold(statement.event(entity))
                 return
@@ -192,6 +194,25 @@ class Snapshot:
 
 def _is_deals(shard: str) -> bool:
     return entity_of(shard.rpartition("/")[0]) == "opportunity"
+
+
+def _stand_for(gone: Collection[Statement], after: Iterable[Statement], entity: str) -> bool:
+    """Whether each of the statements that are gone has yielded to one of the same source and id.
+
+    A list of chunks holds both of two such statements, a shard that is written anew the greater one alone.
+    """
+    if not gone:
+        return True
+    names = {statement.name for statement in gone}
+    greatest: dict[tuple[bytes, bytes], Any] = {}
+    for statement in after:
+        if statement.name in names:
+            key = order_key(statement.event(entity))
+            greatest[statement.name] = max(key, greatest.get(statement.name, key))
+    return all(
+        statement.name in greatest and order_key(statement.event(entity)) <= greatest[statement.name]
+        for statement in gone
+    )
 
 
 def _statements(chunks: Iterable[bytes]) -> set[Statement]:

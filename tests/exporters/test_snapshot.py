@@ -70,3 +70,19 @@ def test_what_a_rebuilt_shard_does_not_hold_any_more_is_gone() -> None:
 
     assert [entity.id for entity in stand.snapshot.company.all("account")] == ["acc-2"]
     assert statements(stand.snapshot.company) == statements(standing().snapshot.company)[1:]
+
+
+def test_a_shard_written_again_without_what_had_yielded_is_not_folded_again() -> None:
+    """Of two statements of one source and id the lists hold both, a shard that is written anew the greater."""
+    stand = standing()
+    topic, key, value = told(9, "acc-1")
+    later = value.replace(b'"time": "2026-11-09T09', b'"time": "2026-11-09T10').replace(b"name 9", b"name 10")
+    stand.take([(topic, key, value)], at_ms=NOW)
+    stand.take([(topic, key, later)], at_ms=NOW)
+    company, before = stand.snapshot.company, statements(stand.snapshot.company)
+    assert len(before[0]) == 9
+
+    replaced(stand, shard_of(stand, "acc-1"))
+
+    assert stand.snapshot.company is company
+    assert statements(company) == before
