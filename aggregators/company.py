@@ -348,20 +348,17 @@ class Company:
     def pending(self) -> list[Pending]:
         """What sources have to tell again (events.md, "Resync"), by subject and source.
 
-        An entity is pending until a newer full statement about it; `*` until the same source completes it.
+        Each is pending until the same source completes it, an entity also until a newer full statement about it.
         """
         found: list[Pending] = []
         for resync in self.all("resync"):
             newest = {event.source: event for event in resync.events if event.verb == "required"}
             for source, required in sorted(newest.items()):
-                if resync.id == "*":
-                    settled = (
-                        event
-                        for event in resync.events
-                        if event.verb == "completed" and event.source == source
-                    )
-                else:
-                    settled = (
+                settled = [
+                    event for event in resync.events if event.verb == "completed" and event.source == source
+                ]
+                if resync.id != "*":
+                    settled += (
                         event
                         for kind in self._entities
                         for entity in [self.find(kind, resync.id)]

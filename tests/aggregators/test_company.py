@@ -85,6 +85,9 @@ def test_a_missed_entity_is_pending_until_a_newer_full_statement() -> None:
 
     assert [each.subject for each in company_of(required, older).pending()] == ["a"]
     assert company_of(required, older, newer).pending() == []
+    for source, left in (("/crm", []), ("/other", ["a"])):
+        done = told("resync", "a", "2026-01-06", "completed", source=source)
+        assert [each.subject for each in company_of(required, done).pending()] == left
 
 
 def test_a_missed_source_is_pending_until_it_completes() -> None:

@@ -217,6 +217,11 @@ class System:
         if not self.exporter.running:
             self.exporter.start()
 
+    def rest(self) -> None:
+        """End everything: what it has written stays to be read."""
+        for child in (*self.workers, self.exporter, self.prometheus, self.store, self.broker):
+            child.kill()
+
     def last_words(self) -> str:
         """What everybody said last, for whoever has to find out why."""
         said = [f"exporter: {self.exporter.checks()}"]
