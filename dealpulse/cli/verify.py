@@ -43,13 +43,13 @@ def verify(invocation: Invocation, /, *, partitions: tuple[str, ...], format_: s
     dealpulse verify --partition crm.opportunity/3
     dealpulse verify --sample 0.05 --json
     """
+    os.nice(10)  # beside workers on the same machine it shall be the one that waits
     settings = invocation.settings({"kafka.brokers": options["brokers"], "redis.url": options["redis_url"]})
 
     from dealpulse.progress import Progress
     from events.clock import Clock
     from streams.verify import Verification, place_of
 
-    os.nice(10)  # beside workers on the same machine it shall be the one that waits
     progress = Progress(1, quiet=invocation.quiet)
 
     def show(records: int, of: int) -> None:
