@@ -10,9 +10,7 @@ class Accounts:
 
     def __init__(self, company: Company) -> None:
         self._company = company
-        self._into = {
-            account.id: account.merged_into for account in company.all("account") if account.merged_into
-        }
+        self._into = company.each("merged into", lambda account: account.merged_into or None, "account")
         self._by_parent = company.meaning.kpis.customer_level == "parent"
 
     def survivor(self, account_id: str | None) -> str | None:

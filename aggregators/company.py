@@ -93,6 +93,13 @@ class Entity:
         self.kind, self.id = kind, entity_id
         self._by_event: dict[tuple[str, str], Event] = {}
 
+    @classmethod
+    def of(cls, kind: str, entity_id: str, events: Iterable[Event]) -> Self:
+        """The entity of which these events were told, no two with the same source and id."""
+        entity = cls(kind, entity_id)
+        entity._by_event = {(event.source, event.id): event for event in events}
+        return entity
+
     def fold(self, event: Event) -> bool:
         """Take an event in; False if it was known. Of two with one `(source, id)` the greater stands."""
         name = (event.source, event.id)
@@ -100,13 +107,9 @@ class Entity:
         if known is not None and order_key(event) <= order_key(known):
             return False
         self._by_event[name] = event
-        self.forget()
-        return True
-
-    def forget(self) -> None:
-        """Let go of what was derived from the statements: it is derived again when somebody asks."""
         for derived in ("events", "statements", "alive", "_stated"):
             self.__dict__.pop(derived, None)
+        return True
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -267,10 +270,23 @@ class Company:
         if entity is None:
             entity = kind[event.subject] = Entity(event.entity, event.subject)
         if entity.fold(event):
-            self._versions[event.entity] = self._versions.get(event.entity, 0) + 1
-            if event.entity in self._each:
-                for kept in self._each[event.entity].values():
-                    kept.changed.add(event.subject)
+            self._has_changed(event.entity, event.subject)
+
+    def _has_changed(self, kind: str, entity_id: str) -> None:
+        self._versions[kind] = self._versions.get(kind, 0) + 1
+        if kind in self._each:
+            for kept in self._each[kind].values():
+                kept.changed.add(entity_id)
+
+    def _kinds(self) -> Iterable[str]:
+        return self._entities
+
+    def _ids(self, kind: str) -> Iterable[str]:
+        return self._entities.get(kind, ())
+
+    def _apart(self, kind: str, entity_id: str) -> Entity:
+        """An entity to ask and to let go of: nothing of what is derived from it is kept."""
+        return Entity.of(kind, entity_id, self._entities[kind][entity_id].events)
 
     def versions(self, *kinds: str) -> tuple[int, ...]:
         """Of each kind of entity a number that grows with every event that changed something."""
@@ -290,9 +306,7 @@ class Company:
             self.meaning,
             (
                 event
-                for kind in self._entities.values()
-                for entity in kind.values()
-                for event in entity.events
+                for event in self.events()
                 if (event.time_ms if event.recorded_ms is None else event.recorded_ms) <= instant_ms
             ),
         )
@@ -327,11 +341,9 @@ class Company:
         """
         kept = self._each[kind].get(key)
         if kept is None:
-            kept = self._each[kind][key] = _Each({}, set(self._entities[kind]))
+            kept = self._each[kind][key] = _Each({}, set(self._ids(kind)))
         for entity_id in kept.changed:
-            entity = self._entities[kind][entity_id]
-            value = derive(entity)
-            entity.forget()  # there may be a million of them
+            value = derive(self._apart(kind, entity_id))  # there may be a million of them
             if value is None:
                 kept.values.pop(entity_id, None)
             else:
@@ -341,9 +353,9 @@ class Company:
 
     def events(self) -> Iterator[Event]:
         """Every event that stands, in no order."""
-        for kind in self._entities.values():
-            for entity in kind.values():
-                yield from entity.events
+        for kind in self._kinds():
+            for entity_id in self._ids(kind):
+                yield from self._apart(kind, entity_id).events
 
     def pending(self) -> list[Pending]:
         """What sources have to tell again (events.md, "Resync"), by subject and source.
@@ -360,7 +372,7 @@ class Company:
                 if resync.id != "*":
                     settled += (
                         event
-                        for kind in self._entities
+                        for kind in tuple(self._kinds())
                         for entity in [self.find(kind, resync.id)]
                         if entity
                         for event in entity.statements

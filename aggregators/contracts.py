@@ -7,13 +7,13 @@ even, so that sums are exact (F5). Source: kpi-definitions.md, KPI 1 and 2, F3 t
 """
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from aggregators.accounts import Accounts
 from aggregators.calendar import add_months
@@ -221,22 +221,60 @@ def read_contracts(company: Company) -> Iterator[Contract]:
     earliest event. Of several contracts that supersede one the earliest start counts; a trial, a
     deleted contract and the contract itself replace nothing.
     """
-    people, accounts = People(company), Accounts(company)
-    entities = [entity for entity in company.living("contract") if not entity.newest("trial")]
+    people, accounts, agreed = People(company), Accounts(company), agreements(company)
     starts: dict[str, date] = {}
-    for entity in entities:
-        replaced = entity.newest("supersedes")
-        if replaced is not None and replaced != entity.id:
-            starts[replaced] = min(_start_on(company, entity), starts.get(replaced, date.max))
-    for entity in entities:
+    for contract_id, each in agreed.items():
+        if each.supersedes is not None and each.supersedes != contract_id:
+            starts[each.supersedes] = min(each.start_on, starts.get(each.supersedes, date.max))
+    for contract_id, each in sorted(agreed.items()):
+        yield Contract(
+            id=contract_id,
+            account_id=accounts.survivor(each.account_id),
+            owner_id=people.resolve(*each.owner) if each.owner else None,
+            signed_on=each.signed_on,
+            start_on=each.start_on,
+            end_on=each.end_on,
+            recurring_minor=each.recurring_minor,
+            per=each.per,
+            one_time_minor=each.one_time_minor,
+            currency=each.currency,
+            kind=each.kind,
+            cancelled_on=each.cancelled_on,
+            replaced_on=starts.get(contract_id),
+        )
+
+
+class Agreement(NamedTuple):
+    """What the statements about one contract say, by themselves: no account or person is looked up for it."""
+
+    account_id: str | None
+    owner: tuple[str | None, str] | None
+    """An id, and the source that gave it."""
+    signed_on: date
+    start_on: date
+    end_on: date | None
+    recurring_minor: int
+    per: Per
+    one_time_minor: int
+    currency: str
+    kind: str
+    cancelled_on: date | None
+    supersedes: str | None
+
+
+def agreements(company: Company) -> Mapping[str, Agreement]:
+    """Of every living contract that is no trial, by id, in no order."""
+
+    def agreement(entity: Entity) -> Agreement | None:
+        if not entity.alive or entity.newest("trial"):
+            return None
         ramp = entity.newest("ramp") or ()
         currency = entity.newest("currency") or company.meaning.company.currency
         amounts = [step[2] for step in ramp] or [entity.newest("recurring_amount") or Decimal(0)]
         owners, start_on = entity.history("owner_id"), _start_on(company, entity)
-        yield Contract(
-            id=entity.id,
-            account_id=accounts.survivor(entity.newest("account_id")),
-            owner_id=people.resolve(owners[-1].value, owners[-1].event.source) if owners else None,
+        return Agreement(
+            account_id=entity.newest("account_id"),
+            owner=(owners[-1].value, owners[-1].event.source) if owners else None,
             signed_on=entity.newest("signed_on") or start_on,
             start_on=start_on,
             end_on=entity.newest("end_date") or max((step[1] for step in ramp), default=None),
@@ -246,8 +284,10 @@ def read_contracts(company: Company) -> Iterator[Contract]:
             currency=currency,
             kind=entity.newest("kind") or "new",
             cancelled_on=entity.newest("cancelled_on"),
-            replaced_on=starts.get(entity.id),
+            supersedes=entity.newest("supersedes"),
         )
+
+    return company.each("agreement", agreement, "contract")
 
 
 def _start_on(company: Company, entity: Entity) -> date:

@@ -545,6 +545,14 @@ class PlainState(PartitionState):
         self._told, self._changed = ([], [], []), set()
         self._resyncs_changed = False
 
+    def take(self, statements: Iterable["Statement"]) -> list[bytes]:
+        """Take statements in; whose entities those are that were not known. No change tells of them."""
+        for subject, key, data in statements:
+            self._insert(subject, key, key[key.index(0, 8) :], data)
+        changed = self._told[0]
+        self._told, self._changed = ([], [], []), set()
+        return changed
+
     def subjects(self) -> list[str]:
         return [subject.decode() for subject in self._found]
 
@@ -598,11 +606,6 @@ def statements_in(chunk: bytes) -> Iterator[Statement]:
     """What a chunk of statements of a topic without symbols (all but opportunities) carries."""
     _, subjects, keys, said, _ = unpack(chunk)
     return map(Statement._make, zip(subjects, keys, said, strict=True))
-
-
-def statement_chunk_events(entity: str, chunk: bytes) -> Iterator[Event]:
-    """The events in such a chunk."""
-    return (statement.event(entity) for statement in statements_in(chunk))
 
 
 def fact_chunk(chunk: bytes) -> tuple[list[Any], list[bytes], Any, Any]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from aggregators.calendar import Calendar
+from aggregators.contracts import agreements
 from aggregators.kpis import find_kpi, registry
 from aggregators.kpis.ramp_up import prospect_contacts
 from aggregators.meaning import Meaning
@@ -84,8 +85,9 @@ class KpiMetrics:
         return company, company.version, snapshot.deals.version, now_ms // _SLOW_ANYWAY_MS
 
     def prepare_slow(self) -> None:
-        """Bring up to date what is kept of every activity: what a forked child works out is lost with it."""
+        """Bring up to date what is kept of every activity and contract: what a forked child works out is lost."""
         prospect_contacts(self._evaluator.snapshot.company)
+        agreements(self._evaluator.snapshot.company)
 
     def slow_families(
         self, kpis: Iterable[str], now_ms: int

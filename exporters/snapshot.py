@@ -10,7 +10,8 @@ from typing import Any
 
 from aggregators.company import Company
 from aggregators.meaning import Meaning
-from aggregators.state import DealState, Statement, statement_chunk_events, statements_in
+from aggregators.packed import PackedCompany
+from aggregators.state import DealState, Statement, statements_in
 from aggregators.tables.deals import DealTable
 from aggregators.tables.rebuilt import TabledDeals
 from events.canonical import order_key
@@ -31,7 +32,7 @@ class Snapshot:
         self.is_store_up = False
         self._rest: dict[str, list[bytes]] = defaultdict(list)  # statement chunks of the other shards
         self._histories: dict[str, tuple[str, int, DealState]] = {}
-        self._company = Company(meaning)
+        self._company = PackedCompany(meaning)
         self._stale = False
 
     # Told by the follower
@@ -57,11 +58,10 @@ class Snapshot:
             before, after = _statements(held), _statements(chunks)
             self._stale = not _stand_for(before - after, after, entity)
             if not self._stale:
-                for statement in after - before:
-                    self._company.fold(statement.event(entity))
+                self._company.take(entity, after - before)
                 return
         if self._stale:
-            self._require_readable(shard, chunks)
+            self._require_readable(chunks)
         else:
             self._fold(shard, chunks)
 
@@ -74,7 +74,7 @@ class Snapshot:
             if not self._stale:
                 self._fold(shard, [chunk])
             else:
-                self._require_readable(shard, [chunk])
+                self._require_readable([chunk])
         self._hold(shard, state)
 
     def renew(self, shard: str, state: ShardState) -> None:
@@ -120,7 +120,7 @@ class Snapshot:
     def company(self) -> Company:
         """Everything but the opportunities, folded."""
         if self._stale:
-            self._company = Company(self.meaning)
+            self._company = PackedCompany(self.meaning)
             for shard, chunks in self._rest.items():
                 self._fold(shard, chunks)
             self._stale = False
@@ -177,14 +177,12 @@ class Snapshot:
     def _fold(self, shard: str, chunks: Iterable[bytes]) -> None:
         entity = entity_of(shard.rpartition("/")[0])
         for chunk in chunks:
-            for event in statement_chunk_events(entity, chunk):
-                self._company.fold(event)
+            self._company.take(entity, statements_in(chunk))
 
-    def _require_readable(self, shard: str, chunks: Iterable[bytes]) -> None:
+    def _require_readable(self, chunks: Iterable[bytes]) -> None:
         """Raise now, while it is told, what folding these chunks later would raise."""
-        entity = entity_of(shard.rpartition("/")[0])
         for chunk in chunks:
-            for _ in statement_chunk_events(entity, chunk):
+            for _ in statements_in(chunk):
                 pass
 
     def _hold(self, shard: str, state: ShardState) -> None:

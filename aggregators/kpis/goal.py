@@ -158,7 +158,7 @@ def _no_records(_: Ask, __: Span) -> Iterator[Contribution]:
 
 GOAL = Kpi(
     name="goal",
-    version=2,
+    version=1,
     title=Text("Goal", "目標值"),
     definition=Text(
         "For each goal that was set for a reading of a KPI: the goal, the figure, and the figure less the goal "
