@@ -1,5 +1,6 @@
 """`python -m tests.chaos`: the parts of `make chaos` and `make soak`, one by one."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,13 +16,23 @@ def main() -> None:
 @click.option("--rate", default=5_000, show_default=True, help="Records a second.")
 @click.option("--short", is_flag=True, help="One of most kinds, with shorter pauses.")
 @click.option("--minutes", default=10.0, show_default=True, help="The load flows at least so long.")
+@click.option(
+    "--rounds", default=1, show_default=True, help="Rounds of the long form, each on fresh servers."
+)
 @click.option("--only", default="", metavar="TEXT", help="Only faults whose kind has this text in it.")
 @click.option("--out", default="chaos.json", show_default=True, help="File in bench-results/.")
-def run_command(*, seed: int, rate: int, short: bool, minutes: float, only: str, out: str) -> None:
+def run_command(
+    *, seed: int, rate: int, short: bool, minutes: float, rounds: int, only: str, out: str
+) -> None:
     """One run with its proof; the record goes to bench-results/."""
     from tests.chaos.record import write
-    from tests.chaos.run import run
+    from tests.chaos.run import run, run_in_rounds
 
+    if rounds > 1:
+        say = partial(click.echo, err=True)
+        for record in run_in_rounds(seed=seed, rate=rate, rounds=rounds, least_s=minutes * 60, say=say):
+            click.echo(f"written to {write(record, out)}", err=True)
+        return
     found = run(
         seed=seed,
         rate=rate,

@@ -23,7 +23,7 @@ from tests.integration.traffic import PARTITIONS, offsets_reached, wait_until, w
 
 Ends = dict[str, dict[int, int]]
 """Topic -> partition -> the offset at which its log ends."""
-MANY, VERY_MANY = 500_000, 3_000_000
+MANY, VERY_MANY = 500_000, 1_000_000
 """Records beyond which KPIs are not split by rep, or not split at all: each answer from files takes minutes then,
 and gigabytes.
 """

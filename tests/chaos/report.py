@@ -37,10 +37,12 @@ def chaos(found: Mapping[str, Any]) -> str:
     """The table of faults of a run, and its proof."""
     proof, sent = found["proof"], found["sent"]
     compared, differences = proof["verify"]["compared"], proof["verify"]["differences"]
+    several = found.get("rounds", 1) > 1
+    rounds = f", in {found['rounds']} rounds, each on fresh servers" if several else ""
     lines = [
         (
             f"Run of {found['started'][:10]} (seed {found['seed']}, {_machine(found)}): {found['faults']} faults in "
-            f"{_minutes(found['seconds'])} at {found['rate']:,} records/s; {sent['acknowledged']:,} records, of them "
+            f"{_minutes(found['seconds'])} at {found['rate']:,} records/s{rounds}; {sent['acknowledged']:,} records, of them "
             f"{sent['poison']:,} poison, {sent['twice']:,} doubled, {sent['late']:,} late, "
             f"{sent['misplaced']:,} misplaced, {sent['skewed']:,} with a skewed clock, {sent['large']} of 1 MiB."
         ),
@@ -53,7 +55,8 @@ def chaos(found: Mapping[str, Any]) -> str:
             for kind in found["kinds"]
         ),
         "",
-        f"After it: `dealpulse verify` compared {compared['records']:,} records, {compared['entities']:,} entities, "
+        f"After {'each round' if several else 'it'}: `dealpulse verify` compared {compared['records']:,} records, {compared['entities']:,} entities"
+        f"{' in all' if several else ''}, "
         f"{compared['kpis']} KPIs in {compared['rows']:,} rows: {differences} differences. The shards' counts ("
         + ", ".join(f"{count:,} {name.replace('_', '-')}" for name, count in proof["counts"].items())
         + f") add up to the {proof['records']:,} records of the log. The exporter gave the same "

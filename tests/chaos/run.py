@@ -2,7 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -25,27 +26,30 @@ def run(
     only: str = "",
     least_s: float = 0.0,
     pause_s: float = 20.0,
+    part: tuple[int, int] = (0, 1),
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Do it all. Raises AssertionError or TimeoutError if anything is not as promised.
+    """Do it all, or the faults of one part of so many. Raises AssertionError or TimeoutError if anything is not as promised.
 
     A fault after which something is wrong is told at once and raised in the end: the others are done, too.
     """
     told = [fault for fault in schedule(seed, short=short) if only in fault.kind]
+    number, parts = part
+    told = told[len(told) * number // parts : len(told) * (number + 1) // parts]
     done: list[dict[str, Any]] = []
     failed: list[str] = []
     with (
-        System(rate=rate, seed=seed, scrape_s=5 if short else 15) as system,
+        System(rate=rate, seed=seed + number, scrape_s=5 if short else 15) as system,
         tempfile.TemporaryDirectory(prefix="chaos-") as folder,
     ):
-        world = Run(system, Random(f"lots {seed}"), pause_s=pause_s)
+        world = Run(system, Random(f"lots {seed + number}"), pause_s=pause_s)
         began, started = time.monotonic(), now_text()
         ready_s = system.watch.recovery_s(began, seconds=60)
         say(f"all is well {ready_s:.1f} s after the start; {len(told)} faults follow")
         calm = time.monotonic()
         _pass_until(calm + 3, system)
         ages = system.watch.ages_s(calm)
-        for number, fault in enumerate(told):
+        for at_fault, fault in enumerate(told):
             at = time.monotonic()
             try:
                 ended = fault.act(world)
@@ -54,7 +58,7 @@ def run(
                     assert worker.running, "a worker has ended"
             except (AssertionError, OSError, DealpulseError) as error:
                 say(
-                    f"{number + 1:>4} {at - began:7.1f} s  {fault.kind}: FAILED: {error}\n{system.last_words()}"
+                    f"{at_fault + 1:>4} {at - began:7.1f} s  {fault.kind}: FAILED: {error}\n{system.last_words()}"
                 )
                 failed.append(f"{fault.kind}: {error}")
                 system.heal()
@@ -70,7 +74,7 @@ def run(
             )
             age_s = system.watch.ages_s(at)
             say(
-                f"{number + 1:>4} {at - began:7.1f} s  {fault.kind:<62} {ended - at:6.2f} s, "
+                f"{at_fault + 1:>4} {at - began:7.1f} s  {fault.kind:<62} {ended - at:6.2f} s, "
                 f"current after {recovery_s:5.2f} s (age {age_s[0]:.1f} to {age_s[-1]:.1f} s)"
             )
         _pass_until(began + least_s, system)
@@ -86,6 +90,7 @@ def run(
         "rate": rate,
         "seconds": round(seconds),
         "machine": machine(),
+        "rounds": 1,
         "faults": len(done),
         "calm_age_s": {"p50": median(ages), "max": ages[-1]} if ages else {},
         "sent": sent,
@@ -94,6 +99,60 @@ def run(
         "every_fault": done,
         "proof": proof,
     }
+
+
+def run_in_rounds(
+    *, seed: int, rate: int, rounds: int, least_s: float, say: Callable[[str], None] = print
+) -> Iterator[dict[str, Any]]:
+    """The long form in rounds, each on fresh servers and proved by itself; after each the record of all so far.
+
+    What is held grows with every record, and so does whatever writes or reads it in full: a system that holds
+    what 5,000 records a second bring in half an hour is larger than two cores carry beside its load.
+    """
+    found: list[dict[str, Any]] = []
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        part = number, rounds
+        found.append(run(seed=seed, rate=rate, short=False, least_s=least_s / rounds, part=part, say=say))
+        yield together(found)
+
+
+def together(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The record of several rounds as one."""
+    every = [{"round": number + 1, **each} for number, one in enumerate(found) for each in one["every_fault"]]
+    proofs = [one["proof"] for one in found]
+    compared = [proof["verify"]["compared"] for proof in proofs]
+    return {
+        **found[0],
+        "rounds": len(found),
+        "seconds": sum(one["seconds"] for one in found),
+        "faults": len(every),
+        "sent": _added(one["sent"] for one in found),
+        "notes": _added(one["notes"] for one in found),
+        "kinds": kinds(every),
+        "every_fault": every,
+        "proof": {
+            "verify": {
+                "compared": {**compared[0], **_added({**each, "kpis": 0, "road": 0} for each in compared)}
+                | {"kpis": compared[0]["kpis"], "road": compared[0]["road"]},
+                "differences": sum(proof["verify"]["differences"] for proof in proofs),
+            },
+            "counts": _added(proof["counts"] for proof in proofs),
+            "records": sum(proof["records"] for proof in proofs),
+            "answers": {
+                **proofs[0]["answers"],
+                "rows": sum(proof["answers"]["rows"] for proof in proofs),
+                "differences": sum(proof["answers"]["differences"] for proof in proofs),
+            },
+        },
+    }
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
 
 
 def kinds(done: list[dict[str, Any]]) -> list[dict[str, Any]]:
