@@ -47,6 +47,8 @@ class ShardState:
     """How many its topic had when it was folded; None in a delta."""
     replaces: str = ""
     """The generation that a rebuild has put this one in the place of; empty in a delta."""
+    write: str | None = None
+    """The name of the write that made it so; None if that was not told, by a worker of an older version."""
 
 
 class Sink(Protocol):
@@ -92,6 +94,8 @@ class Follower:
         self._read: dict[str, bytes] = {}  # the last entry read of each stream
         self._chunks: dict[str, int] = {}
         """How many chunks of its list are held of each shard: after a gap those behind them are read."""
+        self._last: dict[str, bytes | None] = {}
+        """The last of them; None if it is not known."""
         self._unreadable: dict[str, str] = {}
         """Shard -> the generation of it that could not be read."""
         self._redis: Any = None
@@ -174,6 +178,9 @@ class Follower:
                 # restarted with, which its worker is about to write again.
                 if held is None or stored.offset >= held.offset or stored.replaces == held.generation:
                     await self._load(shard)
+            elif stored.offset == held.offset and not _is_one_write(stored, held):
+                # Redis was set back, and somebody has come to the same offset with other codes for its symbols.
+                await self._load_whole(shard)
             elif stored.offset == held.offset and _told(stored) != _told(held):
                 self._held[shard] = stored
                 await self._tell(self._sink.renew, shard, stored)
@@ -189,12 +196,16 @@ class Follower:
 
         Loading a large shard may take longer than the stream keeps deltas: this always comes to an end.
         """
-        count = self._chunks[shard]
-        meta, chunks, newest = await self._stored(shard, held.generation, count)
+        count, last = self._chunks[shard], self._last[shard]
+        start = count if last is None else count - 1
+        meta, chunks, newest = await self._stored(shard, held.generation, start)
         if not meta or meta.get(b"generation") != held.generation.encode():
             return False
+        if last is not None and chunks[:1] != [last]:
+            return False  # Redis was set back, and others have gone on from there
+        chunks = chunks[count - start :]
         state = shard_state(meta)
-        stored = int(meta[self._list(shard) + b"_chunks"])
+        stored = int(meta.get(self._list(shard) + b"_chunks", -1))
         if (
             state.fingerprint != held.fingerprint
             or state.offset < held.offset
@@ -204,6 +215,7 @@ class Follower:
             return False
         self._read[shard] = newest[0][0] if newest else b"0-0"
         self._held[shard], self._chunks[shard] = state, stored
+        self._last[shard] = chunks[-1] if chunks else last
         news: list[Callable[[], None]] = [partial(self._sink.extend, shard, chunk, state) for chunk in chunks]
         try:
             await self._tell(_do_all, news or [partial(self._sink.renew, shard, state)])
@@ -237,13 +249,14 @@ class Follower:
         if state.fingerprint != self._fingerprint:
             await self._tell(self._sink.missing, shard, "fingerprint")
             return
-        if len(chunks) != int(meta[self._list(shard) + b"_chunks"]):
+        if len(chunks) != int(meta.get(self._list(shard) + b"_chunks", len(chunks))):
             # Redis has dropped some. Its worker finds out, and writes them again; till then what is held stays.
             if shard not in self._held:
                 await self._set_aside(shard, state, LookupError("some of its chunks are lost"))
             return
         self._read[shard] = newest[0][0] if newest else b"0-0"
         self._held[shard], self._chunks[shard] = state, len(chunks)
+        self._last[shard] = chunks[-1] if chunks else None
         try:
             await self._tell(self._sink.replace, shard, chunks, state)
         except UNREADABLE as error:
@@ -322,11 +335,16 @@ class Follower:
         goes_on = state.generation == held.generation or fields.get(b"continues") == held.generation.encode()
         if int(fields[b"from"]) != held.offset or not goes_on or state.fingerprint != held.fingerprint:
             return False
+        after = fields.get(b"after")
+        if after is not None and held.write is not None and after.decode() != held.write:
+            return False
         self._held[shard] = state
         if state.generation != held.generation:
-            self._chunks[shard] = int(fields[self._list(shard) + b"_chunks"])
+            self._chunks[shard], self._last[shard] = int(fields[self._list(shard) + b"_chunks"]), None
         elif fields[b"facts"]:
             self._chunks[shard] += 1
+        if fields[b"facts"]:
+            self._last[shard] = fields[b"facts"]
         if fields[b"facts"]:
             news.append(partial(self._sink.extend, shard, fields[b"facts"], state))
         else:  # duplicates or dead letters alone: the offset moves, no entity does
@@ -370,7 +388,12 @@ def shard_state(fields: Mapping[bytes, bytes]) -> ShardState:
         resync_pending=_pending(pending),
         partitions=int(fields[b"partitions"]) if b"partitions" in fields else None,
         replaces=fields.get(b"replaces", b"").decode(),
+        write=fields[b"write"].decode() if b"write" in fields else None,
     )
+
+
+def _is_one_write(some: ShardState, other: ShardState) -> bool:
+    return None in (some.write, other.write) or some.write == other.write
 
 
 def _pending(text: bytes) -> dict[str, int]:

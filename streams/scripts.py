@@ -27,7 +27,7 @@ CHECKPOINT: Final = (
     _CHUNKS
     + """
 -- KEYS: meta, deltas, statements, facts[, statements, facts of the rewrite under way]
--- ARGV: base, to, generation, statements, facts, deltas kept, name of this write,
+-- ARGV: base, to, generation, statements, facts, deltas kept, name of this write and of the one before,
 --       number of meta arguments, meta..., delta...
 local base, to = tonumber(ARGV[1]), tonumber(ARGV[2])
 local held = redis.call('HMGET', KEYS[1], 'offset', 'generation', 'statements_chunks', 'facts_chunks', 'write')
@@ -37,12 +37,13 @@ if offset < base then return 'gone' end
 if held[2] ~= ARGV[3] then return 'fenced' end
 -- Another writer may have come from the same base to the same end, with other codes for its symbols.
 if offset == to and held[5] == ARGV[7] then return 'written' end
-if offset ~= base then return 'fenced' end
+-- Nor do its codes fit behind what somebody else has written up to the same base.
+if offset ~= base or (held[5] or '') ~= ARGV[8] then return 'fenced' end
 if lacks(KEYS[3], KEYS[4], held[3], held[4]) then return 'gone' end
 append(KEYS[3], KEYS[4], ARGV[4], ARGV[5])
 if KEYS[5] then append(KEYS[5], KEYS[6], ARGV[4], ARGV[5]) end
-local from_delta = 9 + tonumber(ARGV[8])
-redis.call('HSET', KEYS[1], 'write', ARGV[7], unpack(ARGV, 9, from_delta - 1))
+local from_delta = 10 + tonumber(ARGV[9])
+redis.call('HSET', KEYS[1], 'write', ARGV[7], unpack(ARGV, 10, from_delta - 1))
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[6], '*', unpack(ARGV, from_delta))
 return 'written'
 """
@@ -82,7 +83,7 @@ if held[1] and tonumber(held[1]) > tonumber(ARGV[1]) then return 'fenced' end
 if lacks(KEYS[2], KEYS[3], ARGV[5], ARGV[6]) then return 'gone' end
 append(KEYS[2], KEYS[3], ARGV[3], ARGV[4])
 local from_delta = 12 + tonumber(ARGV[11])
-redis.call('HSET', KEYS[1], unpack(ARGV, 12, from_delta - 1))
+redis.call('HSET', KEYS[1], 'write', ARGV[2], unpack(ARGV, 12, from_delta - 1))
 if held[1] == ARGV[8] and held[2] == ARGV[9] then
   redis.call('XADD', ARGV[7] .. 'deltas', 'MAXLEN', ARGV[10], '*', unpack(ARGV, from_delta))
 end

@@ -86,6 +86,8 @@ class Shard:
     base: int = 0
     next: int = 0
     generation: str = ""
+    last_write: str = ""
+    """The name of the write that made Redis hold `base`."""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RESULTS, 0))
     rebuild_until: int = 0
     """Redis holds an older state up to this offset: it stays there until this shard has come as far."""
@@ -131,7 +133,7 @@ class Shard:
     def adopt(self, stored: Stored) -> None:
         """Be, once the statements are loaded, what Redis holds."""
         self.base = self.next = stored.offset
-        self.generation = stored.generation
+        self.generation, self.last_write = stored.generation, stored.write
         self.counts = dict(stored.counts)
         self.fresh_ms = stored.fresh_ms
         self._lists = stored.statements_chunks, stored.facts_chunks
@@ -192,6 +194,7 @@ class Shard:
         if self.pending is None and self.next > self.base and self.generation and not self.switching:
             change = self.state.take_change() or NOTHING
             self._grow(change)
+            name = new_name()
             write = Write(
                 shard=self.name,
                 base=self.base,
@@ -199,9 +202,10 @@ class Shard:
                 generation=self.generation,
                 change=change,
                 meta=self._fields(now_ms),
-                delta=self._delta(change, now_ms),
+                delta=self._delta(change, now_ms, name),
                 deltas_kept=self._deltas_kept(len(change.facts), deltas_kept),
-                name=new_name(),
+                name=name,
+                after=self.last_write,
                 rewrite=self.rewrite.generation if self.rewrite and self.rewrite.done else None,
             )
             self.pending = Pending(write, tuple(self.sends))
@@ -212,7 +216,7 @@ class Shard:
     def wrote(self, now_ms: int) -> None:
         """Redis has taken the pending checkpoint."""
         assert self.pending is not None
-        self.base = self.pending.write.to
+        self.base, self.last_write = self.pending.write.to, self.pending.write.name
         self.written_ms = now_ms
         self.pending = None
         self.acknowledge()
@@ -294,7 +298,7 @@ class Shard:
                 meta=self._fields(now_ms),
                 base=self.base,
                 continues=continued,
-                delta={**self._delta(change, now_ms), "continues": continued, **lists},
+                delta={**self._delta(change, now_ms, rewrite.generation), "continues": continued, **lists},
                 deltas_kept=self._deltas_kept(len(change.facts), deltas_kept),
             )
             self.switching = Switching(switch, tuple(self.sends))
@@ -304,7 +308,7 @@ class Shard:
     def switched(self, now_ms: int) -> None:
         """Redis has made the rewrite current."""
         assert self.switching is not None
-        self.base = self.switching.switch.to
+        self.base, self.last_write = self.switching.switch.to, self.switching.switch.generation
         self.written_ms = now_ms
         self.switching = self.rewrite = None
         self.rebuild_until = 0
@@ -387,11 +391,13 @@ class Shard:
             **self._freshness(now_ms),
         }
 
-    def _delta(self, change: Change, now_ms: int) -> Fields:
+    def _delta(self, change: Change, now_ms: int, write: str) -> Fields:
         first = self.last_append_ms if self._first_append_ms is None else self._first_append_ms
         return {
             "from": self.base,
             "to": self.next,
+            "write": write,
+            "after": self.last_write,
             "generation": self.generation,
             "fingerprint": self.fingerprint,
             "facts": change.facts,

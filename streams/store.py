@@ -47,6 +47,8 @@ class Stored(NamedTuple):
     facts_chunks: int
     facts_bytes: int
     full_bytes: int
+    write: str
+    """The name of the write that came last."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Write:
     deltas_kept: int
     name: str
     """Of this write, like no other's: so that one whose answer was lost is known when it is sent again."""
+    after: str
+    """The name of the write that this one continues: of no other do the codes of its symbols go on."""
     rewrite: str | None = None
     """The generation of a rewrite under way, which takes the same chunks."""
 
@@ -205,7 +209,7 @@ class Store:
         ]
         arguments = [
             *(write.base, write.to, write.generation, write.change.statements, _facts(write.change)),
-            *(write.deltas_kept, write.name, len(meta), *meta, *delta),
+            *(write.deltas_kept, write.name, write.after, len(meta), *meta, *delta),
         ]
         return scripts.CHECKPOINT, keys, arguments
 
@@ -278,6 +282,7 @@ def stored_of(fields: Mapping[bytes, bytes]) -> Stored:
         facts_chunks=number(b"facts_chunks"),
         facts_bytes=number(b"facts_bytes"),
         full_bytes=number(b"full_bytes"),
+        write=fields.get(b"write", b"").decode(),
     )
 
 

@@ -14,7 +14,8 @@ What the machine can see was tried by breaking its subject, one thing at a time.
     streams/shard.py       records delivered again counted again; durable as soon as a checkpoint is prepared
     streams/checkpoint.py  a write that waits for no acknowledgement; a refused shard that is kept
     streams/follower.py    a gap after which the first missing chunk is left out; a shard loaded of which
-                           Redis has dropped chunks; a delta of another generation taken as if it continued
+                           Redis has dropped chunks; a delta of another generation taken as if it continued; one
+                           taken at the offset held that continues another write (in some runs)
 
 A checkpoint without its fence of *generations* passes: the lists of another generation have other
 lengths than the shard's account of them, which the script refuses as well.
