@@ -6,6 +6,7 @@ warning, and tried again.
 """
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -189,11 +190,15 @@ def _work(tells: Connection, work: Callable[..., Any], args: tuple[Any, ...]) ->
     """In the child: work at low priority, tell, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
     os.nice(10)
+    with contextlib.suppress(BrokenPipeError):  # the parent has been killed: nobody wants to know any more
+        tells.send(_told(work, args))
+
+
+def _told(work: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, Any]:
     try:
-        tells.send(("done", work(*args)))
+        return "done", work(*args)
     except DealpulseError as error:
         for kind in (UsageError, UnreachableError):
             if isinstance(error, kind):
-                tells.send(("error", kind(str(error))))
-                return
-        tells.send(("error", ChildFailedError(str(error))))
+                return "error", kind(str(error))
+        return "error", ChildFailedError(str(error))

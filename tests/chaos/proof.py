@@ -160,6 +160,7 @@ def _answers(system: System, dump: Path, *, by: Sequence[str]) -> dict[str, Any]
     for dimension in by:
         splits[dimension] = [name for name, kpi in registry().items() if dimension in kpi.dimensions]
     held = {dimension: _served(system, kpis, dimension, as_of) for dimension, kpis in splits.items()}
+    assert not (faults := system.faults_in_logs()), faults[:5]
     system.rest()  # millions of records in files want the memory
     rows = 0
     for dimension, kpis in splits.items():

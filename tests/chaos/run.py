@@ -83,7 +83,6 @@ def run(
         say(f"{sent['acknowledged']:,} records in {seconds:.0f} s ({sent['acknowledged'] / seconds:,.0f}/s)")
         proof = prove(system, Path(folder), say)
         assert not failed, failed
-        assert not (faults := system.faults_in_logs()), faults[:5]
     return {
         "started": started,
         "seed": seed,
