@@ -8,7 +8,7 @@ even, so that sums are exact (F5). Source: kpi-definitions.md, KPI 1 and 2, F3 t
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -225,21 +225,13 @@ def read_contracts(company: Company) -> Iterator[Contract]:
     starts: dict[str, date] = {}
     for contract_id, each in agreed.items():
         if each.supersedes is not None and each.supersedes != contract_id:
-            starts[each.supersedes] = min(each.start_on, starts.get(each.supersedes, date.max))
+            start_on = each.contract.start_on
+            starts[each.supersedes] = min(start_on, starts.get(each.supersedes, date.max))
     for contract_id, each in sorted(agreed.items()):
-        yield Contract(
-            id=contract_id,
-            account_id=accounts.survivor(each.account_id),
-            owner_id=people.resolve(*each.owner) if each.owner else None,
-            signed_on=each.signed_on,
-            start_on=each.start_on,
-            end_on=each.end_on,
-            recurring_minor=each.recurring_minor,
-            per=each.per,
-            one_time_minor=each.one_time_minor,
-            currency=each.currency,
-            kind=each.kind,
-            cancelled_on=each.cancelled_on,
+        yield replace(
+            each.contract,
+            account_id=accounts.survivor(each.contract.account_id),
+            owner_id=people.resolve(each.contract.owner_id, each.owner_source),
             replaced_on=starts.get(contract_id),
         )
 
@@ -247,18 +239,9 @@ def read_contracts(company: Company) -> Iterator[Contract]:
 class Agreement(NamedTuple):
     """What the statements about one contract say, by themselves: no account or person is looked up for it."""
 
-    account_id: str | None
-    owner: tuple[str | None, str] | None
-    """An id, and the source that gave it."""
-    signed_on: date
-    start_on: date
-    end_on: date | None
-    recurring_minor: int
-    per: Per
-    one_time_minor: int
-    currency: str
-    kind: str
-    cancelled_on: date | None
+    contract: Contract
+    """With the ids of account and owner as they were told."""
+    owner_source: str
     supersedes: str | None
 
 
@@ -272,9 +255,10 @@ def agreements(company: Company) -> Mapping[str, Agreement]:
         currency = entity.newest("currency") or company.meaning.company.currency
         amounts = [step[2] for step in ramp] or [entity.newest("recurring_amount") or Decimal(0)]
         owners, start_on = entity.history("owner_id"), _start_on(company, entity)
-        return Agreement(
+        contract = Contract(
+            id=entity.id,
             account_id=entity.newest("account_id"),
-            owner=(owners[-1].value, owners[-1].event.source) if owners else None,
+            owner_id=owners[-1].value if owners else None,
             signed_on=entity.newest("signed_on") or start_on,
             start_on=start_on,
             end_on=entity.newest("end_date") or max((step[1] for step in ramp), default=None),
@@ -284,8 +268,9 @@ def agreements(company: Company) -> Mapping[str, Agreement]:
             currency=currency,
             kind=entity.newest("kind") or "new",
             cancelled_on=entity.newest("cancelled_on"),
-            supersedes=entity.newest("supersedes"),
         )
+        source = owners[-1].event.source if owners else ""
+        return Agreement(contract, source, entity.newest("supersedes"))
 
     return company.each("agreement", agreement, "contract")
 

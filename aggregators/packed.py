@@ -46,7 +46,7 @@ class PackedCompany(Company):
         return (entity for entity_id in sorted(self._ids(kind)) if (entity := self.find(kind, entity_id)))
 
     def _kinds(self) -> Iterable[str]:
-        return self._packed
+        return self._packed.keys() | self._entities.keys()
 
     def _ids(self, kind: str) -> Iterable[str]:
         return self._packed[kind].subjects() if kind in self._packed else super()._ids(kind)

@@ -15,7 +15,6 @@ from aggregators.explain_page import explained, explained_question
 from aggregators.explain_text import explanation_text
 from aggregators.kpis import find_kpi
 from aggregators.meaning import Meaning
-from aggregators.people import People
 from aggregators.render import Renderer
 from aggregators.reported import Schedule
 from aggregators.reported_page import frozen_kpis, period_questions, restated, side_by_side
@@ -215,8 +214,11 @@ class Exporter:
     async def shared_aliases(self) -> list[dict[str, Any]]:
         """The ids of people that several employees list among their aliases, and who is meant (F36)."""
         self._require_numbers()
-        company = self.snapshot.company
-        found = await self._on_engine(lambda: People(company).shared_aliases())
+
+        def shared() -> Mapping[str, list[str]]:
+            return self._evaluator.people.shared_aliases()  # people are read there, too
+
+        found = await self._on_engine(shared)
         return [{"alias": alias, "means": ids[0], "employees": ids} for alias, ids in found.items()]
 
     async def explain_text(self, asked: dict[str, Any]) -> str:

@@ -133,7 +133,8 @@ class KpiMetrics:
     def evaluate(self, now_ms: int, names: Collection[str] = ()) -> dict[str, Series]:
         """All KPI families in the order of the registry, those of the slow road as last worked out.
 
-        With `names`, only what these families need is worked out; what comes with it is given, too. Figures that fail leave out the families of their own KPI, and a line in the log, once.
+        With `names`, only what these families need is worked out; what comes with it is given, too. Figures that
+        fail leave out the families of their own KPI, and a line in the log, once.
         """
         evaluator, asked = self._evaluator, Asked(self._evaluator, now_ms)
         teams, reps = self._figures.teams(evaluator, now_ms), self._figures.reps(evaluator, now_ms)

@@ -49,7 +49,8 @@ class Snapshot:
     def _replace(self, shard: str, chunks: list[bytes]) -> None:
         """Fold what is new in a shard. Where something is gone from it, everything is folded anew, later.
 
-        A worker that writes a shard again leaves nothing out, and a million events take half a minute.
+        A worker that writes a shard again leaves nothing out; with another company all that is kept of entities
+        would have to be worked out again.
         """
         held = self._rest[shard]
         self._rest[shard] = list(chunks)

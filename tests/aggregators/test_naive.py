@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from aggregators.calendar import DAY_MS
 from aggregators.company import Company
 from aggregators.kpis import find_kpi, registry
 from aggregators.meaning import Meaning
-from aggregators.question import Question, Row
+from aggregators.question import Number, Question, Row
 from events.event import Event
 from tests.aggregators import dense
 from tests.aggregators.everything import companies, meanings
@@ -124,12 +125,16 @@ def both(asked: Asked, window: str, data: st.DataObject, kpis: Sequence[str] = (
     compared("companies: the exact road against the naive one", figures)
 
 
+def exact(number: Number | None) -> Fraction | None:
+    return None if number is None else Fraction(number)
+
+
 def same(kpi: str, rows: Iterable[Row], expected: Mapping[str, Mapping[Labels, Figure]]) -> None:
     """The rows are these figures; one without records may be missing, or is 0 of a sum and absent of a ratio."""
     found: dict[str, dict[Labels, Figure]] = {reading: {} for reading in expected}
     most = 1 if kpi in OF_TARGETS else None
     for row in rows:
-        figure = Figure(row.value, row.numerator, row.denominator, row.samples)  # type: ignore[arg-type]  # Number
+        figure = Figure(exact(row.value), exact(row.numerator), exact(row.denominator), row.samples)
         found[row.reading][tuple(label for _, label in row.by)] = figure
         if not any((figure.value, figure.numerator, figure.denominator, figure.samples)):
             reading = find_kpi(row.kpi).reading(row.reading)

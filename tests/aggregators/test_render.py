@@ -146,15 +146,18 @@ def test_a_day_means_its_end_and_an_instant_itself() -> None:
     ],
 )
 def test_days_that_no_calendar_has_are_refused_and_the_first_and_last_are_answered(
-    asked: dict[str, str],
+    asked: dict[str, Any],
 ) -> None:
     company = company_of(opp("a", "2026-01-01", stage="Won", owner_id="ann"))
     with pytest.raises(UsageError, match=r"beyond 1901-01-02\.\.2199-12-30|neither a day"):
-        questions(company.calendar, now_ms=0, **asked)  # type: ignore[arg-type]
+        questions(company.calendar, now_ms=0, **asked)
 
-    for there in ({"as_of": "1901-01-02"}, {"as_of": "2199-12-30"}, {"window": "1901-01-02..2199-12-30"}):
-        for question in questions(company.calendar, now_ms=0, **there):  # type: ignore[arg-type]
-            answer(company, question)
+    for question in (
+        *questions(company.calendar, now_ms=0, as_of="1901-01-02"),
+        *questions(company.calendar, now_ms=0, as_of="2199-12-30"),
+        *questions(company.calendar, now_ms=0, window="1901-01-02..2199-12-30"),
+    ):
+        answer(company, question)
 
 
 @pytest.mark.rule("answer")

@@ -191,7 +191,7 @@ def _paused(server: Callable[[System], Child]) -> Act:
     def act(run: Run) -> float:
         frozen = server(run.system)
         frozen.pause()
-        time.sleep(run.pause_s)
+        time.sleep(run.pause_s)  # the fault itself: frozen for so long; nothing is waited for
         frozen.resume()
         return time.monotonic()
 

@@ -92,11 +92,9 @@ class World:
             return Fraction(minor)
         rate = self._rate(currency, self.currency, on)
         if rate is None and self.kpis.fx_pivot not in ("", currency, self.currency):
-            legs = [
-                self._rate(currency, self.kpis.fx_pivot, on),
-                self._rate(self.kpis.fx_pivot, self.currency, on),
-            ]
-            rate = None if None in legs else legs[0] * legs[1]  # type: ignore[operator]  # neither is None
+            there = self._rate(currency, self.kpis.fx_pivot, on)
+            back = self._rate(self.kpis.fx_pivot, self.currency, on)
+            rate = None if there is None or back is None else there * back
         if rate is None:
             return None
         rounded = Fraction(round(rate * 10**RATE_DECIMALS), 10**RATE_DECIMALS)
