@@ -49,6 +49,30 @@ def test_a_rewrite_can_be_read_though_a_change_waits_to_be_written_between_its_s
             assert change.facts
 
 
+def test_who_follows_the_changes_and_who_loads_the_rewrite_go_on_together() -> None:
+    """Of a record that belongs elsewhere nothing is kept but its symbols: the rewrite carries them, too."""
+    written, follows = state(), state()
+    fold(written, "o1")
+    told = written.take_change()
+    assert told is not None
+    follows.load([told.statements])
+    stray = envelope("opportunity", "changed", "o2", next(_numbers), {"owner_id": "a stray's"})
+    assert written.fold([b"other"], [stray]).misplaced
+
+    rewrite = [written.dump(["o1"], first=True)]
+    if (last := written.take_change()) is not None:
+        follows.load([last.statements])
+        rewrite.append(last)
+    successor = state()
+    successor.load([change.statements for change in rewrite])
+    fold(successor, "o3")
+    news = successor.take_change()
+
+    assert news is not None
+    follows.load([news.statements])
+    assert statements(follows) == statements(successor)
+
+
 def test_a_second_rewrite_begins_anew() -> None:
     written = state()
     fold(written, "o1", "o2")
