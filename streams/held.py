@@ -1,7 +1,7 @@
-"""A shard as it lies in Redis, read whole at one instant: what `verify` holds against the log."""
+"""A shard as it lies in Redis, read whole as of one instant: what `verify` holds against the log."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from redis.exceptions import RedisError
 
@@ -9,6 +9,8 @@ from streams.follower import connect
 from streams.settings import RedisSettings
 from streams.store import Stored, StoreError, stored_of
 
+_CHUNKS_AT_ONCE: Final = 16
+"""Each has up to some 2 MB: a few milliseconds of Redis' time."""
 VERIFY_FIELDS = ("last_success_ms", "mismatches", "checked_ms")
 """Of the Redis hash `<prefix>:verify`: instants in ms since 2000, and how many differences."""
 
@@ -20,7 +22,7 @@ def verify_key(prefix: str) -> str:
 
 @dataclass(frozen=True)
 class HeldShard:
-    """What one MULTI gave: the fields of a shard's meta, and its chunks."""
+    """The fields of a shard's meta, and the chunks that were in its lists then."""
 
     fields: dict[bytes, bytes]
     statements: list[bytes]
@@ -44,23 +46,39 @@ class HeldShards:
         await self._redis.aclose()
 
     async def read(self, shard: str) -> HeldShard | None:
-        """One shard, all of it as of one instant; None if nothing is held."""
+        """One shard, all of it as of the instant of its meta; None if nothing is held.
+
+        Its lists only grow while its generation stands, so they are read some chunks at a time: Redis has
+        others to answer.
+        """
         meta = f"{self._prefix}:{{{shard}}}:meta"
         try:
             while True:
                 generation = await self._redis.hget(meta, "generation")
-                name = f"{self._prefix}:{{{shard}}}:{(generation or b'').decode()}"
+                lists = [
+                    f"{self._prefix}:{{{shard}}}:{(generation or b'').decode()}:{part}"
+                    for part in ("statements", "facts")
+                ]
                 async with self._redis.pipeline(transaction=True) as pipe:
                     pipe.hgetall(meta)
-                    pipe.lrange(f"{name}:statements", 0, -1)
-                    pipe.lrange(f"{name}:facts", 0, -1)
-                    fields, statements, facts = await pipe.execute()
+                    for key in lists:
+                        pipe.llen(key)
+                    fields, *lengths = await pipe.execute()
                 if not fields:
                     return None
-                if fields.get(b"generation") == generation:  # else it was written anew in between
-                    return HeldShard(fields, statements, facts)
+                chunks = [await self._first(*each) for each in zip(lists, lengths, strict=True)]
+                if await self._redis.hget(meta, "generation") == fields.get(b"generation") == generation:
+                    return HeldShard(fields, *chunks)
+                # It was written anew in between.
         except (RedisError, OSError) as error:
             raise self._away(error) from error
+
+    async def _first(self, key: str, count: int) -> list[bytes]:
+        """So many chunks of a list."""
+        found: list[bytes] = []
+        for start in range(0, count, _CHUNKS_AT_ONCE):
+            found += await self._redis.lrange(key, start, min(start + _CHUNKS_AT_ONCE, count) - 1)
+        return found
 
     async def tell(self, *, mismatches: int, now_ms: int) -> None:
         """Leave the outcome of a whole `verify` where exporters find it."""

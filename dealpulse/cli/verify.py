@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,6 +12,9 @@ from events.instants import instant_text
 
 if TYPE_CHECKING:
     from streams.verify import Report
+
+_SHARE: Final = 1 / 8
+"""Of the machine's cores, and at most one of them: less shows in the latency of live numbers."""
 
 
 @click.command()
@@ -27,14 +30,20 @@ if TYPE_CHECKING:
 @click.option("--most", type=click.IntRange(1), default=20, show_default=True, help="Differences to print.")
 @click.option("--brokers", help="Kafka's addresses; default: kafka.brokers.")
 @click.option("--redis", "redis_url", help="Redis' address; default: redis.url.")
+@click.option(
+    "--fast", is_flag=True, help="Do not rest: where nothing that is live has to share the machine."
+)
 @format_option("text", "json")
 @pass_invocation
-def verify(invocation: Invocation, /, *, partitions: tuple[str, ...], format_: str, **options: Any) -> None:
+def verify(
+    invocation: Invocation, /, *, partitions: tuple[str, ...], fast: bool, format_: str, **options: Any
+) -> None:
     """Recompute everything from the log and compare it with the shards in Redis.
 
     Each shard up to its own offset, while workers go on: every statement of every entity, the facts
     computed from them, the counts of records, and every KPI as of now, company-wide, by team and by
-    rep. With --partition or --sample KPIs are left out, and a success is not noted. It needs the
+    rep. It takes an eighth of the machine's cores,
+    and at most one, so that live numbers stay live; --fast takes one. With --partition or --sample KPIs are left out, and a success is not noted. It needs the
     configuration that the workers have. Exit code 0: no difference; 1: differences, see them;
     2: usage; 3: Kafka or Redis does not answer.
 
@@ -43,33 +52,37 @@ def verify(invocation: Invocation, /, *, partitions: tuple[str, ...], format_: s
     dealpulse verify --partition crm.opportunity/3
     dealpulse verify --sample 0.05 --json
     """
-    os.nice(10)  # beside workers on the same machine it shall be the one that waits
+    if not fast:
+        os.nice(10)  # beside workers on the same machine it shall be the one that waits
     settings = invocation.settings({"kafka.brokers": options["brokers"], "redis.url": options["redis_url"]})
 
-    from dealpulse.progress import Progress
-    from events.clock import Clock
-    from streams.verify import Verification, place_of
+    from streams.pace import resting
 
-    progress = Progress(1, quiet=invocation.quiet)
+    with resting(1.0 if fast else _SHARE * len(os.sched_getaffinity(0))):
+        from dealpulse.progress import Progress
+        from events.clock import Clock
+        from streams.verify import Verification, place_of
 
-    def show(records: int, of: int) -> None:
-        progress.expect(of)
-        progress.show(records, records)
+        progress = Progress(1, quiet=invocation.quiet)
 
-    verification = Verification(
-        settings.kafka,
-        settings.redis,
-        settings.meaning,
-        Clock.from_env(),
-        places=[place_of(text) for text in partitions],
-        sample=options["sample"],
-        most=options["most"],
-        show=show,
-    )
-    try:
-        report = asyncio.run(verification.run())
-    finally:
-        progress.end()
+        def show(records: int, of: int) -> None:
+            progress.expect(of)
+            progress.show(records, records)
+
+        verification = Verification(
+            settings.kafka,
+            settings.redis,
+            settings.meaning,
+            Clock.from_env(),
+            places=[place_of(text) for text in partitions],
+            sample=options["sample"],
+            most=options["most"],
+            show=show,
+        )
+        try:
+            report = asyncio.run(verification.run())
+        finally:
+            progress.end()
     if format_ == "json":
         print_json(_document(report))
     else:
