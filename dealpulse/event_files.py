@@ -35,7 +35,8 @@ class EventFiles:
                     yield from self._events(file, lines)
             except (OSError, EOFError) as error:
                 raise UsageError(
-                    f"{file} cannot be read: {getattr(error, 'strerror', None) or error}"
+                    f"{file} cannot be read: {getattr(error, 'strerror', None) or error}. "
+                    "Name a file of events, JSON Lines or gzip of it"
                 ) from error
 
     def _events(self, file: Path, lines: Iterable[bytes]) -> Iterator[Event]:

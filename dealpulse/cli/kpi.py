@@ -81,6 +81,7 @@ def kpi_command(
         path = "/api/reported" if reported else "/api/kpi"
         _repeat(_from_exporter(invocation, path, asked), format_, watch=watch, reported=reported)
         return
+    _require_no_kpi(more_files)
     events = EventFiles(paths)
     told = _reported_from_files if reported else _from_files
     _repeat(told(invocation, events, asked), format_, watch=watch, reported=reported)
@@ -89,6 +90,15 @@ def kpi_command(
             f"{events.refused} lines are no events, and in none of these figures. "
             f"The first: {events.first_refusal}"
         )
+
+
+def _require_no_kpi(files: tuple[Path, ...]) -> None:
+    """Raise UsageError for a KPI that stands where a file is expected."""
+    from aggregators.kpis import registry
+
+    for file in files:
+        if str(file) in registry() and not file.exists():
+            raise UsageError(f"{file} is a KPI, not a file of events: ask `dealpulse kpi --kpi {file}`")
 
 
 def _from_files(invocation: Invocation, events: EventFiles, asked: dict[str, Any]) -> Callable[[], Records]:

@@ -122,6 +122,12 @@ def test_a_missing_file_is_exit_code_2_and_named(folder: Path) -> None:
     assert "none.jsonl cannot be read" in result.stderr
 
 
+def test_a_kpi_in_the_place_of_a_file_is_told_where_it_belongs() -> None:
+    result = run("kpi", "win_rate")
+    assert result.exit_code == 2
+    assert "dealpulse kpi --kpi win_rate" in result.stderr
+
+
 def test_lines_that_are_no_events_are_told_and_the_rest_is_answered(folder: Path) -> None:
     with (folder / "first.jsonl").open("ab") as file:
         file.write(b'{"specversion": "1.0"}\nnot json\n')
