@@ -144,47 +144,102 @@ class Employee:
         return Dated(values)
 
     def _spells(self) -> list[Spell]:
-        """Times with the company, oldest first.
+        """Times with the company, oldest first, whenever they were told (events.md, "employee").
 
-        A later `hired_on` is a rehire only if a `left_on` lies before it, else a correction; a
-        `left_on` ends the spell it falls into, the newest per spell wins (events.md, "employee").
-        A cleared field takes back the last one. What was stated of a leaving before any hiring waits.
+        A later `hired_on` is a rehire only if a `left_on` lies before it, else a correction; a `left_on`
+        ends the spell it falls into, the newest per spell wins. A cleared field takes back the last one.
         """
-        spells: list[_Times] = []
-        waiting: date | None = None
-        for event in self.entity.statements:
+        told = _Told()
+        for number, event in enumerate(self.entity.statements):
             if "hired_on" in event.data or event.complete:
-                _hire(spells, event.data.get("hired_on"))
+                told.hiring(number, event.data.get("hired_on"))
             if "left_on" in event.data or event.complete:
-                waiting = event.data.get("left_on")
-            if waiting and (ended := _falls_into(spells, waiting)):
-                ended.end, waiting = waiting, None
-            elif ("left_on" in event.data or event.complete) and waiting is None and spells:
-                spells[-1].end = spells[-1].kind = None
-            if ("leave_kind" in event.data or event.complete) and spells:
-                spells[-1].kind = event.data.get("leave_kind")
-        return [Spell(times.start, times.end, times.kind) for times in spells]
+                told.leaving(number, event.data.get("left_on"))
+            if "leave_kind" in event.data or event.complete:
+                told.kind(number, event.data.get("leave_kind"))
+        return told.spells()
 
 
 @dataclass(slots=True)
-class _Times:
-    start: date
-    end: date | None = None
-    kind: str | None = None
+class _Leaving:
+    told: int
+    day: date
+    kind: str | None
 
 
-def _hire(spells: list[_Times], day: date | None) -> None:
-    if day is None:
-        del spells[-1:]
-        return
-    ended_before = sum(times.end is not None and times.end < day for times in spells)
-    if ended_before < len(spells):
-        spells[ended_before].start = day
-    else:
-        spells.append(_Times(day))
+class _Told:
+    """What was told of hirings and leavings, each with the number of the statement that told it."""
 
+    def __init__(self) -> None:
+        self._hirings: dict[date, int] = {}
+        self._leavings: list[_Leaving] = []
+        """One for each spell at most; one that falls into none waits for a hiring before it."""
+        self._kind: str | None = None
+        """Of a leaving that is still to be told."""
 
-def _falls_into(spells: list[_Times], day: date) -> _Times | None:
-    """The last spell that began by that day; a leaving before every spell empties the first."""
-    begun = [times for times in spells if times.start <= day]
-    return begun[-1] if begun else (spells[0] if spells else None)
+    def hiring(self, told: int, day: date | None) -> None:
+        """First day at work; None takes back the last spell."""
+        if day is None:
+            for first in self._spell_hirings()[-1:]:
+                self._leavings = [each for each in self._leavings if each.day < first[0]]
+                for one in first:
+                    del self._hirings[one]
+            return
+        # Only a later day can be a rehire: an earlier one corrects those that no leaving keeps apart from it.
+        for later in [one for one in self._hirings if one > day and not self._is_left(day, one)]:
+            del self._hirings[later]
+        self._hirings[day] = told
+
+    def leaving(self, told: int, day: date | None) -> None:
+        """Last day at work; None takes back that of the last spell."""
+        last = self._spell_hirings()[-1:]
+        if day is None:
+            began = last[0][0] if last else date.min
+            self._leavings = [
+                each for each in self._leavings if each.day < began and self._hired_by(each.day)
+            ]
+            return
+        hired = self._hired_by(day)
+        before = [each for each in self._leavings if self._hired_by(each.day) == hired]
+        kind = before[-1].kind if before else self._kind
+        self._kind = None
+        self._leavings = [each for each in self._leavings if each not in before]
+        self._leavings.append(_Leaving(told, day, kind))
+
+    def kind(self, told: int, kind: str | None) -> None:
+        """Why: of the leaving told with it, else of the last one, else of the next."""
+        newest = max(self._leavings, key=lambda each: each.told, default=None)
+        last = self._spell_hirings()[-1:]
+        has_ended = bool(last) and any(each.day >= last[0][0] for each in self._leavings)
+        if newest is not None and (newest.told == told or has_ended or newest.kind is None):
+            newest.kind = kind
+        else:
+            self._kind = kind
+
+    def spells(self) -> list[Spell]:
+        """The times that result."""
+        spells = []
+        hirings = self._spell_hirings()
+        for number, days in enumerate(hirings):
+            until = hirings[number + 1][0] if number + 1 < len(hirings) else date.max
+            left = [each for each in self._leavings if days[0] <= each.day < until]
+            last = max(left, key=lambda each: each.told, default=None)
+            start = max(days, key=self._hirings.__getitem__)
+            spells.append(Spell(start, last.day, last.kind) if last else Spell(start, None))
+        return spells
+
+    def _spell_hirings(self) -> list[list[date]]:
+        """The first days told of each spell, oldest first: a leaving between two of them keeps them apart."""
+        found: list[list[date]] = []
+        for day in sorted(self._hirings):
+            if found and not self._is_left(found[-1][-1], day):
+                found[-1].append(day)
+            else:
+                found.append([day])
+        return found
+
+    def _is_left(self, since: date, before: date) -> bool:
+        return any(since <= each.day < before for each in self._leavings)
+
+    def _hired_by(self, day: date) -> date | None:
+        return max((one for one in self._hirings if one <= day), default=None)

@@ -143,7 +143,8 @@ class _Lively:
         if self.often(0.5):
             left = self.after(hired, self.random.randint(20, 120))
             kind = {"leave_kind": self.one("voluntary", "involuntary")} if self.often(0.7) else {}
-            self.tell("employee", rep, f"{left}T12:00:00Z", left_on=left, **kind)
+            said = left if self.often(0.7) else self.after(left, 40)  # perhaps after he was back
+            self.tell("employee", rep, f"{said}T12:00:00Z", left_on=left, **kind)
             if self.often(0.2):  # all of it again, but not how he left
                 again: dict[str, Any] = {**fields, "hired_on": hired, "left_on": left, "complete": True}
                 self.tell("employee", rep, f"{left}T12:30:00Z", **again)

@@ -69,6 +69,75 @@ def test_a_leaving_told_before_the_hiring_waits_for_it() -> None:
     ]
 
 
+HIRED_AGAIN = [("2020-01-05", "2020-12-31"), ("2021-06-01", None)]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (  # the leaving comes in late: till then the second first day looked like a correction
+            hr("2020-01-01", hired_on="2020-01-05"),
+            hr("2021-06-01", hired_on="2021-06-01"),
+            hr("2021-07-01", left_on="2020-12-31"),
+        ),
+        (  # both in one statement
+            hr("2020-01-01", hired_on="2020-01-05"),
+            hr("2021-06-01", hired_on="2021-06-01", left_on="2020-12-31"),
+        ),
+        (  # a corrected first day of long ago
+            hr("2020-01-01", hired_on="2020-02-01"),
+            hr("2020-01-02", hired_on="2020-01-05"),
+            hr("2021-06-01", hired_on="2021-06-01"),
+            hr("2021-07-01", left_on="2020-12-31"),
+        ),
+    ],
+)
+def test_a_rehire_is_one_in_whatever_order_it_was_told(events: tuple[Event, ...]) -> None:
+    assert spells(*events) == HIRED_AGAIN
+
+
+def test_a_leaving_before_every_spell_ends_none() -> None:
+    """An HR system may keep the day on which somebody left long before it knew of a hiring."""
+    assert spells(hr("2026-04-01", hired_on="2026-05-01", left_on="2024-03-31")) == [("2026-05-01", None)]
+
+
+def test_a_first_day_moved_to_an_earlier_one_is_no_rehire_after_a_leaving_between_the_two() -> None:
+    assert spells(
+        hr("2026-01-01", hired_on="2026-03-01"),
+        hr("2026-01-20", hired_on="2026-02-01"),
+        hr("2026-02-15", left_on="2026-02-15"),
+    ) == [("2026-02-01", "2026-02-15")]
+
+
+def test_a_withdrawn_hiring_takes_the_last_spell_away() -> None:
+    back = [hr("2021-05-01", hired_on="2021-06-01"), hr("2021-05-02", hired_on=None)]
+    gone = [hr("2020-01-01", hired_on="2020-01-05"), hr("2020-12-01", left_on="2020-12-31")]
+    assert spells(*gone, *back) == [("2020-01-05", "2020-12-31")]
+
+
+def kinds(*events: Event) -> list[str | None]:
+    return [spell.kind for spell in people(*events).employees["ann"].spells]
+
+
+def test_a_leave_kind_is_of_the_leaving_that_it_was_told_with() -> None:
+    again = [
+        hr("2026-01-01", hired_on="2026-01-05"),
+        hr("2026-03-01", left_on="2026-03-31"),
+        hr("2026-06-01", hired_on="2026-06-01"),
+    ]
+    told = hr("2026-06-02", left_on="2026-03-31", leave_kind="voluntary")
+    assert kinds(*again, told) == ["voluntary", None]
+    assert kinds(*again, hr("2026-06-02", leave_kind="voluntary")) == ["voluntary", None]
+    left = hr("2026-08-01", left_on="2026-08-31")
+    assert kinds(*again, told, left) == ["voluntary", None]
+    assert kinds(*again, told, left, hr("2026-08-02", leave_kind="involuntary")) == [
+        "voluntary",
+        "involuntary",
+    ]
+    notice = hr("2026-07-01", leave_kind="other")
+    assert kinds(*again, told, notice, left) == ["voluntary", "other"]
+
+
 @pytest.mark.rule("K6")
 @pytest.mark.trap("rehire after 29 and 31 days")
 @pytest.mark.parametrize(("back", "continuous"), [("2026-04-29", True), ("2026-05-01", False)])

@@ -7,6 +7,8 @@ import sys
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from aggregators.answer import answer
 from aggregators.company import Company
+from aggregators.explain_page import explained
 from aggregators.kpis import registry
 from aggregators.meaning import Meaning
 from aggregators.render import Renderer
@@ -25,7 +28,7 @@ from events.simulator import COMPANIES, Simulation
 from tests.integration.monitoring import ExporterProcess
 from tests.integration.servers import Broker
 from tests.integration.test_motion import start_together
-from tests.integration.traffic import make_topics, wait_until
+from tests.integration.traffic import Message, envelope, make_topics, publish, wait_until
 from tests.integration.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +100,10 @@ class Offline:
         put = questions(self._company.calendar, now_ms=now_ms, **asked)
         return [record for one in put for record in self._render.records(answer(self._company, one))]
 
+    def explain(self, now_ms: int, **asked: Any) -> Any:
+        """What `dealpulse explain --json` says."""
+        return json.loads(json.dumps(explained(self._company, now_ms=now_ms, **asked)))
+
 
 def by_key(records: list[dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
     return {json.dumps([row["kpi"], row["reading"], row["by"], row["window"]]): row for row in records}
@@ -136,33 +143,116 @@ def test_the_golden_figures_come_out_of_the_running_system(running_system: Syste
             assert by_key(running_system.ask(**asked)) == by_key(expected), asked
 
 
+SETTINGS = """
+[company]
+name = "Saul's Dolls"
+timezone = "Asia/Taipei"
+currency = "TWD"
+fiscal_year_start_month = 2
+
+[kpis]
+fx_pivot = "USD"
+customer_level = "parent"
+"""
+
+
+def rare(history: list[Message], end_ms: int) -> Iterator[Message]:
+    """What a year of the simulator does not tell: deletions and returns, goals, gaps, full statements, nulls."""
+    ids: dict[str, list[str]] = {}
+    for message in history:
+        subject = json.loads(message.value or b"")["subject"]
+        ids.setdefault(message.topic, []).append(subject)
+    numbers = count()
+
+    def tell(topic: str, kind: str, subject: str, days_ago: float, **data: Any) -> Message:
+        time = simulation_end(end_ms - int(days_ago * 86_400_000))
+        number = next(numbers)
+        value = envelope(*kind.split("."), subject, number, data, id=f"rare-{number}", time=time)
+        return Message(topic, subject.encode(), value)
+
+    for topic, entity in (
+        ("crm.contract", "contract"),
+        ("crm.account", "account"),
+        ("hr.employee", "employee"),
+        ("crm.activity", "activity"),
+        ("crm.opportunity", "opportunity"),
+    ):
+        gone, back = sorted({each for each in ids[topic] if each != "*"})[3:5]
+        yield tell(topic, f"{entity}.deleted", gone, 50)
+        yield tell(topic, f"{entity}.deleted", back, 60)
+        yield tell(topic, f"{entity}.restored", back, 30)
+    deals = sorted(set(ids["crm.opportunity"]))
+    yield tell("crm.opportunity", "opportunity.changed", deals[10], 45, amount=None, owner_id=None)
+    yield tell(
+        "crm.opportunity",
+        "opportunity.changed",
+        deals[11],
+        44,
+        complete=True,
+        stage="Proposal",
+        owner_id="nobody-knows",
+        amount="1200.50",
+        currency="USD",
+        created_at=simulation_end(end_ms - 80 * 86_400_000),
+        type="renewal",
+    )
+    yield tell("crm.opportunity", "resync.required", deals[12], 40, reason="a gap")
+    rep = sorted(set(ids["hr.employee"]))[5]
+    yield tell("hr.employee", "employee.changed", rep, 70, left_on="2020-01-01", leave_kind="other")
+    for scope in ("company", f"rep:{rep}", "team:Taipei"):
+        for kpi, value in (("won/count", 40), ("win_rate/closed_count", 0.4), ("customers/active", 12)):
+            subject = f"{scope}/{fiscal_year(end_ms)}/{kpi}"
+            yield tell("sales.target", "target.changed", subject, 90, value=value)
+    yield tell("sales.target", "target.deleted", f"company/{fiscal_year(end_ms)}/won/count", 20)
+
+
+def fiscal_year(instant_ms: int) -> int:
+    """By the month in which it ends, of a year that starts in February."""
+    on = datetime.fromisoformat(simulation_end(instant_ms))
+    return on.year + (on.month >= 2)
+
+
 @pytest.mark.rule("answer")
 def test_every_kpi_is_the_same_live_and_from_files(running_system: System, tmp_path: Path) -> None:
     end_ms = Clock().now_ms()
     simulation = Simulation(
         COMPANIES["sauls-dolls"], seed=11, reps=8, quarters=4, end_ms=end_ms, poison=False
     )
+    config = tmp_path / "dealpulse.toml"
+    config.write_text(SETTINGS)
+    told = [
+        Message(record.topic, None if record.key is None else record.key.encode(), record.value)
+        for record in simulation.history()
+    ]
+    told += list(rare(told, end_ms))
     events = tmp_path / "events.jsonl"
-    told = list(simulation.history())
-    events.write_bytes(b"".join(record.value + b"\n" for record in told))
-    dealpulse(
-        *("simulate", "--seed", "11", "--reps", "8", "--quarters", "4", "--for", "0"),
-        *("--end", simulation_end(end_ms)),
-        KAFKA__BROKERS=running_system.brokers,
-    )
-    running_system.start()
+    events.write_bytes(b"".join((message.value or b"") + b"\n" for message in told))
+    publish(running_system.brokers, told)
+    running_system.start(CONFIG=str(config))
     wait_until(lambda: running_system.folded(len(told)), "all records are folded", seconds=60)
 
-    files = offline(events, Meaning())
+    files = offline(events, load(config).settings.meaning)
     compared = 0
+    past, future = simulation_end(end_ms - 40 * 86_400_000), simulation_end(end_ms + 20 * 86_400_000)
     for kpi, definition in registry().items():
-        for by in {"", "team", *definition.dimensions[:1]} & {"", *definition.dimensions}:
-            for as_of in (simulation_end(end_ms - 40 * 86_400_000), simulation_end(end_ms + 20 * 86_400_000)):
-                asked = {"kpi": kpi, "by": by, "as_of": as_of}
-                expected = files.ask(Clock().now_ms(), **asked)
-                assert by_key(running_system.ask(**asked)) == by_key(expected), asked
-                compared += len(expected)
-    assert compared > 500
+        few = {"", *definition.dimensions[:1]}
+        for by, as_of, window in (
+            *((by, past, None) for by in few),
+            *((by, future, None) for by in ("", *definition.dimensions)),
+            ("", past, "trailing_12m"),
+        ):
+            asked = {"kpi": kpi, "by": by, "as_of": as_of, **({"window": window} if window else {})}
+            expected = files.ask(Clock().now_ms(), **asked)
+            assert by_key(running_system.ask(**asked)) == by_key(expected), asked
+            compared += len(expected)
+    assert compared > 2_000
+    assert any(row["kpi"] == "goal" for row in running_system.ask(kpi="goal", window="fiscal_year"))
+
+    for kpi in ("win_rate", "customer_retention", "acv", "rep_retention", "ramp_up"):
+        asked = {"kpi": kpi, "as_of": past, "per_page": 1_000}
+        status, body = running_system.exporter.get(f"/api/explain?{urllib.parse.urlencode(asked)}")
+        assert status == 200, body
+        assert json.loads(body) == files.explain(Clock().now_ms(), **asked), asked
 
 
 def simulation_end(instant_ms: int) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from aggregators.meaning import Meaning
@@ -233,28 +234,93 @@ def unit(currency: str) -> int:
 
 
 def _spells(record: Record) -> list[Spell]:
-    """Hirings and leavings (events.md, "employee")."""
-    spells: list[Spell] = []
-    left: date | None = None
-    """A leaving that no spell has taken yet."""
+    """Hirings and leavings (events.md, "employee"): a walk along the days that were told."""
+    days: list[_Day] = []
+    kind: str | None = None
+    """Told before the leaving that it is of."""
     for event in record.statements:
+        left = None
         if event.complete or "hired_on" in event.data:
-            day = event.data.get("hired_on")
-            over = [one for one in spells if day and one.end and one.end < day]
-            if day is None:
-                spells = spells[:-1]
-            elif len(over) < len(spells):
-                spells[len(over)].start = day
+            hired = event.data.get("hired_on")
+            if hired is None:
+                start = _starts(days)[-1:]
+                days = [one for one in days if not start or one.day < start[0]]
             else:
-                spells.append(Spell(day))
+                corrected = takewhile(
+                    lambda one: one.hired, sorted((one for one in days if one.day >= hired), key=_order)
+                )
+                gone = {id(one) for one in corrected}
+                days = [one for one in days if id(one) not in gone]
+                days.append(_Day(hired, hired=True))
         if event.complete or "left_on" in event.data:
-            left = event.data.get("left_on")
-            if left is None and spells:
-                spells[-1].end = spells[-1].kind = None
-        if left and spells:
-            begun = [one for one in spells if one.start <= left]
-            (begun[-1] if begun else spells[0]).end = left
-            left = None
-        if spells and (event.complete or "leave_kind" in event.data):
-            spells[-1].kind = event.data.get("leave_kind")
+            day = event.data.get("left_on")
+            if day is None:
+                starts = _starts(days)
+                days = [
+                    one
+                    for one in days
+                    if one.hired or (starts and starts[0] <= one.day and one.day < starts[-1])
+                ]
+            else:
+                old = [one for one in days if not one.hired and _hired(days, one) == _hired(days, day)]
+                left = _Day(day, hired=False, kind=old[0].kind if old else kind)
+                kind = None
+                days = [one for one in days if one not in old] + [left]
+        if event.complete or "leave_kind" in event.data:
+            why = event.data.get("leave_kind")
+            leavings = [one for one in days if not one.hired]
+            runs = not (_walk(days) and _walk(days)[-1].end)
+            if left is None and leavings and not (runs and leavings[-1].kind):
+                left = leavings[-1]
+            if left is None:
+                kind = why
+            else:
+                left.kind = why
+    return _walk(days)
+
+
+@dataclass(eq=False)
+class _Day:
+    """A first or a last day at work; a list of them is in the order of telling."""
+
+    day: date
+    hired: bool
+    kind: str | None = None
+
+
+def _order(one: _Day) -> tuple[date, bool]:
+    return one.day, not one.hired
+
+
+def _hired(days: list[_Day], by: "_Day | date") -> date | None:
+    day = by.day if isinstance(by, _Day) else by
+    return max((one.day for one in days if one.hired and one.day <= day), default=None)
+
+
+def _starts(days: list[_Day]) -> list[date]:
+    """The earliest day told of each spell."""
+    found: list[date] = []
+    there = False
+    for one in sorted(days, key=_order):
+        if one.hired and not there:
+            found.append(one.day)
+        there = one.hired
+    return found
+
+
+def _walk(days: list[_Day]) -> list[Spell]:
+    spells: list[Spell] = []
+    told = {id(one): number for number, one in enumerate(days)}
+    newest = -1
+    there = False
+    for one in sorted(days, key=_order):
+        if one.hired and not there:
+            spells.append(Spell(one.day))
+            newest = told[id(one)]
+        elif one.hired and told[id(one)] > newest:
+            spells[-1].start, newest = one.day, told[id(one)]
+        elif not one.hired and spells and (there or told[id(one)] > newest):
+            spells[-1].end, spells[-1].kind = one.day, one.kind
+            newest = told[id(one)]
+        there = one.hired
     return spells
