@@ -167,7 +167,8 @@ def rare(history: list[Message], end_ms: int) -> Iterator[Message]:
     def tell(topic: str, kind: str, subject: str, days_ago: float, **data: Any) -> Message:
         time = simulation_end(end_ms - int(days_ago * 86_400_000))
         number = next(numbers)
-        value = envelope(*kind.split("."), subject, number, data, id=f"rare-{number}", time=time)
+        entity, _, verb = kind.partition(".")
+        value = envelope(entity, verb, subject, number, data, id=f"rare-{number}", time=time)
         return Message(topic, subject.encode(), value)
 
     for topic, entity in (
@@ -249,10 +250,10 @@ def test_every_kpi_is_the_same_live_and_from_files(running_system: System, tmp_p
     assert any(row["kpi"] == "goal" for row in running_system.ask(kpi="goal", window="fiscal_year"))
 
     for kpi in ("win_rate", "customer_retention", "acv", "rep_retention", "ramp_up"):
-        asked = {"kpi": kpi, "as_of": past, "per_page": 1_000}
-        status, body = running_system.exporter.get(f"/api/explain?{urllib.parse.urlencode(asked)}")
+        put: dict[str, Any] = {"kpi": kpi, "as_of": past, "per_page": 1_000}
+        status, body = running_system.exporter.get(f"/api/explain?{urllib.parse.urlencode(put)}")
         assert status == 200, body
-        assert json.loads(body) == files.explain(Clock().now_ms(), **asked), asked
+        assert json.loads(body) == files.explain(Clock().now_ms(), **put), put
 
 
 def simulation_end(instant_ms: int) -> str:
