@@ -8,6 +8,7 @@ The same seed gives the same records in the same order. Shares are of the record
     1 %    under no key, a wrong key, or on a wrong partition
     1 %    with a clock that is a day fast or slow
     0.5 %  about entities whose ids hold every surprise of Unicode
+    0.2 %  gaps: a source says that it missed something, or that it has told all again
     1 in 20,000 of exactly 1 MiB, and 10,000 statements about one deal
 """
 
@@ -60,6 +61,9 @@ UNICODE_IDS: Final = (
 )
 
 
+SOURCES: Final = ("/chaos/ünïcödé ✓", "/chaos/two\u2028lines=3", "/chaos/=\u2029")
+
+
 class Sent(NamedTuple):
     """One record to publish. `partition` None: the client may choose; `skew_ms`: of its time stamp."""
 
@@ -80,6 +84,7 @@ class Mess:
             SAULS_DOLLS, seed=seed, reps=reps, quarters=quarters, end_ms=end_ms, poison=True
         )
         self._random = Random(f"chaos {seed}")
+        self._gaps = Random(f"gaps {seed}")
         self._seed, self._end_ms, self._large = seed, end_ms, large
         self._waiting: list[tuple[int, int, Sent]] = []
         self._pushed = self._poisoned = self._hot = self._numbers = 0
@@ -128,6 +133,8 @@ class Mess:
             yield self._poison(topic, event)
         if random.random() < 0.005:
             yield self._surprising(record.told_ms)
+        if event is not None and self._gaps.random() < 0.002:
+            yield self._gap(topic, str(event["subject"]), record.told_ms)
         if self._hot < HOT_STATEMENTS and random.random() < 0.2:
             yield self._about_hot(record.told_ms)
 
@@ -161,6 +168,15 @@ class Mess:
             data |= {"role": "sales", "team": self._random.choice(UNICODE_IDS), "hired_on": "2025-01-06"}
         return self._stated(entity, subject, at_ms, data)
 
+    def _gap(self, topic: str, subject: str, at_ms: int) -> Sent:
+        self.counts["gaps"] += 1
+        verb = self._gaps.choice(("required", "required", "completed"))
+        about = subject if verb == "required" and self._gaps.random() < 0.8 else "*"
+        event = self._event("resync", verb, about, at_ms, {"reason": "chaos"}) | {
+            "source": self._gaps.choice(SOURCES)
+        }
+        return self._placed(topic, about, text(event), 0)
+
     def _about_hot(self, at_ms: int) -> Sent:
         self._hot += 1
         self.counts["hot"] += 1
@@ -176,17 +192,22 @@ class Mess:
         }
 
     def _stated(self, entity: str, subject: str, at_ms: int, data: dict[str, Any]) -> Sent:
+        event = self._event(entity, "changed", subject, at_ms, data)
+        return self._placed(topic_of(entity), subject, text(event), 0)
+
+    def _event(
+        self, entity: str, verb: str, subject: str, at_ms: int, data: dict[str, Any]
+    ) -> dict[str, Any]:
         self._numbers += 1
-        event = {
+        return {
             "specversion": "1.0",
             "id": f"{self._seed}-chaos-{self._numbers}",
-            "source": "/chaos/ünïcödé ✓",
-            "type": f"dealpulse.{entity}.changed",
+            "source": SOURCES[0],
+            "type": f"dealpulse.{entity}.{verb}",
             "subject": subject,
             "time": instant_text(at_ms + self._numbers % 1000),
             "data": data,
         }
-        return self._placed(topic_of(entity), subject, text(event), 0)
 
     def _placed(self, topic: str, key: str | None, value: bytes | None, skew_ms: int) -> Sent:
         if key is None:

@@ -37,6 +37,17 @@ def test_every_poison_is_refused_for_its_reason(poison: Poison) -> None:
     assert refused.value.reason == poison.reason
 
 
+def test_gaps_come_from_sources_that_hold_what_looks_like_the_end_of_a_line() -> None:
+    sent, counts = told(20_000)
+    gaps = [
+        read(each.value, each.topic) for each in sent if each.value and b"dealpulse.resync." in each.value
+    ]
+
+    assert len(gaps) >= 0.5 * counts["gaps"] > 10  # those that are late or misplaced are elsewhere
+    assert any("\u2028" in gap.source for gap in gaps)
+    assert {gap.verb for gap in gaps} == {"required", "completed"}
+
+
 def test_the_shares_are_those_that_are_promised() -> None:
     sent, counts = told(60_000)
 
