@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 
@@ -16,6 +16,9 @@ from events.errors import UsageError
 
 SORTS = ("numerator", "denominator", "on", "record")
 """What records can be sorted by; a `-` before it turns the order round. Default: the greatest first."""
+
+MOST_NAMED = 10
+"""How many figures a refusal names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,14 @@ def explain(
     """The figure of one reading (default: the primary one) in one group, taken apart.
 
     `where` names the group: dimension -> label; nothing: the company. It replaces `question.by`. A KPI
-    that is always split (waterfall by `change`) needs its part there too. The contributions sum to the
-    figure exactly. Raises UsageError for a reading, dimension or part that there is not.
+    that is always split (waterfall by `change`) needs its part there too, a goal the KPI it is set for. The
+    contributions sum to the figure exactly. Raises UsageError for a reading, dimension or part that there
+    is not.
     """
     kpi = find_kpi(question.kpi)
-    if kpi.rows:
-        raise UsageError(f"{kpi.name} is read from other figures: explain the KPI it is about")
     labels = dict(where or {})
+    if kpi.rows:
+        return _of_rows(kpi, company, question, reading, labels)
     names = tuple(name for name in labels if not kpi.partition or name != kpi.partition.name)
     question = Question(
         kpi.name, question.as_of_ms, question.window, names, 1, question.attribution, question.now_ms
@@ -77,6 +81,34 @@ def explain(
     figure = groups(kpi, question, found) or {group: defaultdict(Sums)}
     (row,) = (each for each in rows_of(ask, kpi, chosen, window, figure) if _labels(each) == group)
     return Explanation(kpi, chosen, row, found)
+
+
+def _of_rows(
+    kpi: Kpi, company: Company, question: Question, reading: str | None, labels: Mapping[str, str]
+) -> Explanation:
+    """One of the rows that a KPI without records of its own takes apart: the one that all labels fit."""
+    if kpi.apart is None:
+        raise UsageError(f"{kpi.name} is read from other figures: explain the KPI it is about")
+    by = tuple(name for name in labels if name in kpi.dimensions)
+    asked = replace(question, kpi=kpi.name, by=by, periods=1)
+    check(kpi, asked)
+    there_are = list(kpi.apart(Ask(company, asked)))
+    found = [
+        taken
+        for taken in there_are
+        if reading in (None, taken.row.reading) and labels.items() <= dict(taken.row.by).items()
+    ]
+    if len(found) == 1:
+        return Explanation(kpi, found[0].reading, found[0].row, found[0].contributions)
+    named = [
+        " ".join((f"--reading {row.reading}", *(f"--where {name}={label}" for name, label in row.by)))
+        for row in (taken.row for taken in (found or there_are)[:MOST_NAMED])
+    ]
+    what = f"{len(found)} figures of {kpi.name} fit" if found else f"no figure of {kpi.name} fits"
+    raise UsageError(
+        f"{what}; {'there are ' + '; '.join(named) if named else 'none is stated for this window and group'}. "
+        f"What stands beside a {kpi.name} is explained as its own KPI, as in `dealpulse explain win_rate`"
+    )
 
 
 def moves(before: Explanation, after: Explanation) -> list[Move]:

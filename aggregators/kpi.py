@@ -123,7 +123,8 @@ class Reading:
     is None the samples are 0. `level` readings are asked at the as-of instant, whatever the window.
     A reading that is no sum over a sum (velocity, projected lifetime value) is `compose`d of the sums
     of the parts that its contributions name, in the units that `part_units` says. `overlaps` are the dimensions by which one record counts
-    in several rows (a customer by kind of contract), so that these do not add up.
+    in several rows (a customer by kind of contract), so that these do not add up. `by_days` tells whether a
+    goal of it is shared out by the days of a window; None: what `grows_with_window` makes of the rest.
     """
 
     name: str
@@ -137,6 +138,19 @@ class Reading:
     value: Callable[[Number, Number], Number | None] = quotient
     compose: Compose | None = None
     part_units: Mapping[str, tuple[Unit, Unit]] = field(default_factory=dict)
+    by_days: bool | None = None
+
+    @property
+    def grows_with_window(self) -> bool:
+        """Whether more days come to more, so that of a year's goal a quarter has to reach about a quarter.
+
+        A sum of what happened in the window does; a level, a ratio, a mean or a rate does not. A state at
+        the window's end (customers active) looks like such a sum, and a composed count of a window (target
+        wins) does not: these say so in `by_days`.
+        """
+        if self.by_days is not None:
+            return self.by_days
+        return self.unit in ("count", "money") and not (self.level or self.parts or self.compose)
 
     def units_of(self, part: str) -> tuple[Unit, Unit]:
         """The units of the numerator and the denominator of a contribution to that part."""
@@ -156,10 +170,24 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A dimension that a KPI is always split by; company-wide it has a row for each of `values`."""
+    """A dimension that a KPI is always split by; company-wide it has a row for each of `values`.
+
+    `adds_up`: taken together, the values are a figure of their own, to which a goal can be set. The bars of
+    a waterfall are not: start and changes come to the end.
+    """
 
     name: str
     values: tuple[str, ...]
+    adds_up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One figure of a KPI that answers by `rows`, taken apart: its contributions sum to it exactly."""
+
+    row: "Row"
+    reading: Reading
+    contributions: tuple[Contribution, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +196,8 @@ class Kpi:
 
     `version` starts at 1 and changes whenever the arithmetic does. `number` is that of the nine KPIs
     of kpi-definitions.md, None for the series of the roles. `window` is the default one. `rows` answers
-    a question in place of the readings, where the figures are those of other KPIs.
+    a question in place of the readings, where the figures are those of other KPIs; `apart` lists those of
+    its rows, in the last window asked for, that are sums of records of their own.
     """
 
     name: str
@@ -181,6 +210,7 @@ class Kpi:
     window: str = "fiscal_quarter"
     partition: Partition | None = None
     rows: "Callable[[Ask], Iterable[Row]] | None" = None
+    apart: "Callable[[Ask], Iterable[Taken]] | None" = None
 
     def reading(self, name: str) -> Reading:
         """The reading of that name; KeyError if there is none."""

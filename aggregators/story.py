@@ -1,6 +1,7 @@
 """One record's story: its history as folded, and where it counts at an instant."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from aggregators.answer import windows
 from aggregators.ask import Ask
 from aggregators.company import Company, Entity
+from aggregators.kpi import Kpi, Taken
 from aggregators.kpis import registry
 from aggregators.money import exact_decimal
 from aggregators.question import Question
@@ -49,6 +51,9 @@ def _counts(company: Company, record: str, question: Question, render: Renderer)
         asked = Question(
             kpi.name, question.as_of_ms, question.window, (), 1, question.attribution, question.now_ms
         )
+        if kpi.apart:
+            yield from _counts_apart(company, record, kpi, kpi.apart, asked, render)
+            continue
         ask = Ask(company, asked)
         for reading in kpi.readings:
             (window, span) = windows(ask, kpi, reading)[-1]
@@ -65,6 +70,31 @@ def _counts(company: Company, record: str, question: Question, render: Renderer)
                         "denominator": render.unrounded(each.denominator, units[1])
                         if reading.parts
                         else None,
+                        "note": each.note,
+                    }
+
+
+def _counts_apart(
+    company: Company,
+    record: str,
+    kpi: Kpi,
+    apart: Callable[[Ask], Iterable[Taken]],
+    asked: Question,
+    render: Renderer,
+) -> Iterable[dict[str, Any]]:
+    """Where a record counts that is in figures of some holders alone: the goal of a rep is not the company's."""
+    for by in ((), *((dimension,) for dimension in kpi.dimensions)):
+        for taken in apart(Ask(company, replace(asked, by=by))):
+            for each in taken.contributions:
+                if each.record == record:
+                    yield {
+                        "kpi": kpi.name,
+                        "reading": taken.row.reading,
+                        "by": dict(taken.row.by),
+                        "window": taken.row.window.name,
+                        "on": each.on and each.on.isoformat(),
+                        "numerator": render.unrounded(each.numerator, taken.reading.unit),
+                        "denominator": None,
                         "note": each.note,
                     }
 

@@ -12,9 +12,10 @@ from typing import Final
 
 from aggregators.ask import Ask
 from aggregators.calendar import Calendar, Span
+from aggregators.kpi import Reading
 from aggregators.kpis import goal, ramp_up, rep_retention
 from aggregators.meaning import Meaning
-from aggregators.question import Question
+from aggregators.question import Number, Question
 from aggregators.tables.answer import sums_of
 from aggregators.tables.customers import revenue_changes
 from aggregators.tables.fast import FastAsk
@@ -144,7 +145,9 @@ class Counted:
                 for one in goal.wanted_in(ask, self._plan_span(ask, window)):
                     labels = dict(one.labels)
                     holder = [labels[name] for name in by] if by else [""]
-                    value, currency = self._in_unit(one)
+                    if one.value is None:
+                        continue
+                    value, currency = self._in_unit(one.reading, one.value)
                     key = (*holder, one.kpi, one.reading.name, currency, window)
                     found[f"dealpulse_{prefix}kpi_goal"][key] = value
         return dict(found)
@@ -155,10 +158,10 @@ class Counted:
         span = self._calendar.windows(name, ask.as_of_on)[0][1]
         return span if back == 0 else self._calendar.windows(name, span.end + timedelta(days=1))[0][1]
 
-    def _in_unit(self, one: goal.Wanted) -> tuple[float, str]:
-        """The goal in base units, and its currency (empty if it is no money)."""
-        value = float(one.value)
-        match one.reading.unit:
+    def _in_unit(self, reading: Reading, exact: Number) -> tuple[float, str]:
+        """A goal in base units, and its currency (empty if it is no money)."""
+        value = float(exact)
+        match reading.unit:
             case "money":
                 return value / self._minor, self._currency
             case "money_per_second":

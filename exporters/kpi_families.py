@@ -52,6 +52,7 @@ def _kpi(
     by: str = "",
     tier: Tier = "team",
     opt_in: bool = False,
+    version: int = 1,
 ) -> tuple[Family, ...]:
     """`dealpulse_<stem>`, and `dealpulse_rep_<stem>` where `reps` gives the cells that reps have."""
     found = answers or {}
@@ -67,6 +68,7 @@ def _kpi(
             cells=cells,
             number=number,
             kpi=kpi,
+            version=version,
             money=money,
             opt_in=opt_in,
             answers={value: answer for value, answer in found.items() if not by or value in present},
@@ -360,7 +362,7 @@ _PLAN_FAMILIES = (
         answers=_at("attainment", "amount", "samples")),
     *_kpi("kpi_goal", "role", "goal",
         "The goal that a target event sets for a reading of a KPI, in that KPI's unit; never added up.",
-        free=_GOAL, cells=_P, reps=_REP_PLAN, rep_free=_GOAL),
+        free=_GOAL, cells=_P, reps=_REP_PLAN, rep_free=_GOAL, version=2),
     *_kpi("sales_cycle_opportunity_seconds", "role", "sales_cycle",
         "Sum of close - creation over won opportunities with both days known.", cells=_Q, reps=_REP,
         answers=_at("sales_cycle", "mean", "numerator")),

@@ -61,9 +61,9 @@ CUSTOMERS = Kpi(
     ),
     dimensions=("team", "segment", "region"),
     readings=(
-        Reading("active", Text("active", "有效"), "count", active),
+        Reading("active", Text("active", "有效"), "count", active, by_days=False),
         Reading("new", Text("new", "新增"), "count", new),
         Reading("churned", Text("churned", "流失"), "count", churned),
-        Reading("in_grace", Text("in grace", "續約寬限期客戶"), "count", in_grace),
+        Reading("in_grace", Text("in grace", "續約寬限期客戶"), "count", in_grace, by_days=False),
     ),
 )

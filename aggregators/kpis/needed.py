@@ -47,6 +47,7 @@ NEEDED = Kpi(
             additive=False,
             compose=wins_over_rate,
             part_units={WIN_RATE: ("count", "count"), **target.PART_UNITS},
+            by_days=True,
         ),
     ),
 )

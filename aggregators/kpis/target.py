@@ -121,7 +121,23 @@ TARGET = Kpi(
     ),
     dimensions=TARGET_DIMENSIONS,
     readings=(
-        Reading("amount", Text("amount", "金額"), "money", amount, compose=_amount, part_units=PART_UNITS),
-        Reading("wins", Text("wins", "贏單數"), "count", wins, compose=_wins, part_units=PART_UNITS),
+        Reading(
+            "amount",
+            Text("amount", "金額"),
+            "money",
+            amount,
+            compose=_amount,
+            part_units=PART_UNITS,
+            by_days=True,
+        ),
+        Reading(
+            "wins",
+            Text("wins", "贏單數"),
+            "count",
+            wins,
+            compose=_wins,
+            part_units=PART_UNITS,
+            by_days=True,
+        ),
     ),
 )

@@ -33,6 +33,13 @@ GOALS = (
     ("customer_retention/logo", "0.9"),
     ("velocity/amount", "0.001"),
     ("stagnation/stagnation", "86400"),
+    ("customers/active", "4"),
+    ("customers/in_grace", "1"),
+    ("customers/new", "2"),
+    ("contracts_expiring/count", "2"),
+    ("contracts_expiring/amount", "40"),
+    ("target/wins", "3"),
+    ("waterfall/amount", "1"),
     ("no_such/reading", "1"),
 )
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from events.errors import UsageError
 from events.event import Event
 from tests.aggregators import dense
 from tests.aggregators.histories import INSTANTS, MEANINGS, histories
+from tests.aggregators.test_rep_kpis import rep
 from tests.aggregators.told import company_of, end_of, opp, rate, told
 
 QUARTER = "2026-01-01..2026-03-31"
@@ -45,11 +47,11 @@ def test_contributions_sum_to_every_figure_of_every_kpi(asked: tuple[Meaning, li
     for kpi in registry().values():
         by = ("team",) if "team" in kpi.dimensions else ()
         for row in answer(company, Question(kpi.name, as_of, None, by)):
+            if kpi.rows and dict(row.by)["part"] != "goal":
+                continue  # the figure is another KPI's, and so are its records
             found = explain(company, Question(kpi.name, as_of), row.reading, dict(row.by))
             assert found.row == row
-            reading = kpi.reading(row.reading) if not kpi.rows else None
-            if reading is None:
-                continue  # goals have no records of their own
+            reading = found.reading
             if reading.compose:
                 parts = defaultdict(Sums, found.parts)
                 ask = Ask(company, Question(kpi.name, as_of, None, by))
@@ -130,6 +132,76 @@ def test_against_reported_tells_what_was_recorded_after_the_freeze() -> None:
         explained(company, now_ms=end_of("2026-06-30"), kpi="won", window="week", against="reported")
     with pytest.raises(UsageError, match="not frozen before the end of 2026-04-06"):
         explained(company, now_ms=end_of("2026-04-05"), kpi="won", window=QUARTER, against="reported")
+
+
+def goals() -> Company:
+    return company_of(
+        rate("EUR/USD", "2026-03-31", "1.5"),
+        rep("ann", manager_id="bea"),
+        told("target", "company/2026-Q1/won/amount", "2025-12-01", value="90", currency="EUR"),
+        told("target", "company/2026-Q2/won/amount", "2025-12-01", value="91"),
+        told("target", "company/2026/win_rate/closed_count", "2025-12-01", value="0.6"),
+        told("target", "rep:ann/2026/sales_cycle/mean", "2025-12-01", value="86400"),
+        told("target", "rep:bea/2026-Q1/won/count", "2025-12-01", value="3"),
+        opp("a", "2026-02-10", stage="Won", amount="5"),
+    )
+
+
+def test_a_goal_is_taken_apart_into_the_events_that_state_it_with_their_days() -> None:
+    now_ms = end_of("2026-03-31")
+    found = explained(goals(), now_ms=now_ms, kpi="goal", where=["kpi=won"], window="2026-02-01..2026-04-30")
+
+    # Two of three months of the quarter's 90 EUR, and one of the 91 USD of the next.
+    assert (found["value"], found["unit"], found["by"]) == ("118.50", "USD", {"kpi": "won", "part": "goal"})
+    assert [
+        (each["record"], each["numerator"], each["note"], each["on"]) for each in found["records"]["list"]
+    ] == [
+        ("target/company/2026-Q1/won/amount", "88.5", "59 of 90 days of 90 EUR", "2026-02-01"),
+        ("target/company/2026-Q2/won/amount", "30", "30 of 91 days of 91 USD", "2026-04-01"),
+    ]
+    assert found["arithmetic"] == "sum of 2 records = 118.50 USD"
+    assert "each for its days" in found["reading_definition"]
+    assert "59 of 90 days" in explanation_text(found)
+
+    found = explained(goals(), now_ms=now_ms, kpi="goal", where=["kpi=sales_cycle", "rep=ann"])
+    assert (found["value"], found["reading"], found["unit"]) == (86400, "mean", "seconds")
+    assert "shortest period" in found["reading_definition"]
+    found = explained(goals(), now_ms=now_ms, kpi="goal", reading="count", where=["manager=bea"])
+    assert found["value"] == 3
+
+
+def test_a_goal_that_is_not_told_from_others_is_refused_with_the_names_of_those_there_are() -> None:
+    def refusal(*where: str, **asked: Any) -> str:
+        with pytest.raises(UsageError) as refused:
+            explained(goals(), now_ms=end_of("2026-03-31"), kpi="goal", where=where, **asked)
+        return str(refused.value)
+
+    several = refusal()
+    assert "2 figures of goal fit; there are" in several
+    assert "--reading amount --where kpi=won --where part=goal" in several
+    assert "--reading closed_count --where kpi=win_rate --where part=goal" in several
+    for_the_figure = refusal("kpi=won", "part=figure")
+    assert "no figure of goal fits" in for_the_figure
+    assert "explained as its own KPI" in for_the_figure
+    assert "none is stated" in refusal("team=North")
+
+
+def test_a_goals_story_says_where_it_counts() -> None:
+    def counts(entity: str, window: str | None = None) -> list[tuple[Any, ...]]:
+        found = explained(goals(), now_ms=end_of("2026-03-31"), entity=entity, window=window)
+        return [
+            (each["kpi"], each["reading"], each["by"], each["numerator"], each["note"])
+            for each in found["counts"]
+        ]
+
+    assert counts("target/company/2026-Q1/won/amount", "month") == [
+        ("goal", "amount", {"kpi": "won", "part": "goal"}, "46.5", "31 of 90 days of 90 EUR")
+    ]
+    assert counts("target/rep:bea/2026-Q1/won/count") == [
+        ("goal", "count", {"rep": "bea", "kpi": "won", "part": "goal"}, "3", "stated: 3"),
+        ("goal", "count", {"manager": "bea", "kpi": "won", "part": "goal"}, "3", "stated: 3"),
+    ]
+    assert counts("target/company/2026-Q2/won/amount") == []
 
 
 def test_a_contract_is_called_by_its_account() -> None:

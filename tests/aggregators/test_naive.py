@@ -20,7 +20,7 @@ from tests.aggregators.everything import companies, meanings
 from tests.aggregators.histories import INSTANTS
 from tests.aggregators.lively import lively, some
 from tests.aggregators.naive import windows
-from tests.aggregators.naive.figures import Facts, Naive
+from tests.aggregators.naive.figures import CAN_HAVE_A_GOAL, Facts, Naive
 from tests.aggregators.naive.sums import Figure, Labels
 from tests.aggregators.naive.world import World
 from tests.compared import compared
@@ -49,6 +49,7 @@ GOAL_SPLITS: list[tuple[str, ...]] = [
     ("team",),
     ("manager",),
     ("rep", "team"),
+    ("manager", "rep"),
     ("manager", "team"),
 ]
 Asked = tuple[Meaning, list[Event], int]
@@ -79,6 +80,7 @@ def test_every_figure_is_the_one_of_the_definitions_where_a_lot_happens(
 def test_every_goal_stands_beside_the_figure_of_the_definitions(seed: int, window: str) -> None:
     meaning, events, as_of = lively(seed)
     facts, company = Facts(World(meaning, events, as_of)), Company.from_events(meaning, events)
+    dimensions = {name: kpi.dimensions for name, kpi in registry().items()}
     figures = 0
     for by in GOAL_SPLITS:
         rows = answer(company, Question("goal", as_of, window, by))
@@ -86,21 +88,15 @@ def test_every_goal_stands_beside_the_figure_of_the_definitions(seed: int, windo
             (*(label for _, label in row.by[:-1]), row.reading, row.by[-1][1]): row.value for row in rows
         }
         span = windows.window(meaning.company, window, facts.world.as_of)
-        assert found == Naive(facts, by).goal(span, goal_units(by)), by
+        assert found == Naive(facts, by).goal(span, dimensions), by
         figures += len(found)
     compared("companies: goals against the naive road", figures)
 
 
-def goal_units(by: tuple[str, ...]) -> dict[tuple[str, str], tuple[str, bool, bool, bool]]:
-    """Of each KPI and reading its unit, whether a goal of it is shared out, whether it is a sum, and can be split."""
-    units: dict[tuple[str, str], tuple[str, bool, bool, bool]] = {}
-    for name, kpi in registry().items():
-        for reading in kpi.readings:
-            is_sum = not (reading.parts or reading.compose)
-            is_shared = is_sum and not reading.level and reading.unit in ("count", "money")
-            units[name, reading.name] = (reading.unit, is_shared, is_sum, set(by) <= set(kpi.dimensions))
-    del units["goal", "any"]
-    return units
+def test_the_naive_road_knows_which_readings_can_have_a_goal() -> None:
+    readings = {f"{name}/{reading.name}" for name, kpi in registry().items() for reading in kpi.readings}
+    bars = {f"waterfall/{reading.name}" for reading in find_kpi("waterfall").readings}
+    assert set(CAN_HAVE_A_GOAL) == readings - {"goal/any"} - bars
 
 
 def both(asked: Asked, window: str, data: st.DataObject, kpis: Sequence[str] = ()) -> None:

@@ -330,6 +330,88 @@ def test_a_yearly_goal_is_shared_out_for_a_count_and_holds_as_it_is_for_a_rate()
     }
 
 
+def test_a_goal_for_contracts_expiring_stands_beside_those_of_all_bands_together() -> None:
+    def contract(number: int, ends: str) -> Event:
+        fields = {"account_id": f"a{number}", "start_date": "2026-01-01", "end_date": ends}
+        return told("contract", f"c{number}", "2026-01-01", recurring_amount="120", **fields)
+
+    company = company_of(
+        rep("r1", team="North"),
+        told("account", "a1", "2026-01-01", owner_id="r1"),
+        contract(1, "2026-04-10"),
+        contract(2, "2026-05-20"),
+        contract(3, "2026-06-20"),
+        contract(4, "2026-12-31"),
+        target("company/2026/contracts_expiring/count", value="2"),
+        target("team:North/2026/contracts_expiring/count", value="0"),
+        target("team:South/2026/contracts_expiring/count", value="0"),
+    )
+
+    assert parts(company) == {"goal": 2, "figure": 3, "difference": 1}
+    by_team = [(r.by[0][1], r.by[-1][1], r.value) for r in rows(company, "goal", by="team", **QUARTER)]
+    assert ("North", "difference", 1) in by_team
+    assert ("South", "figure", 0) in by_team
+
+
+def test_the_bars_of_a_waterfall_have_no_goal() -> None:
+    company = company_of(
+        opp("o1", "2026-01-05", stage="Proposal", amount="50", close_date="2026-03-01"),
+        target("company/2026-Q1/waterfall/amount", value="80"),
+    )
+    assert parts(company) == {}
+
+
+def test_a_yearly_goal_for_a_state_at_the_windows_end_holds_as_it_is() -> None:
+    company = company_of(
+        *(
+            told("contract", f"c{n}", "2026-01-01", account_id=f"a{n}", start_date="2026-01-01")
+            for n in range(3)
+        ),
+        told("contract", "c9", "2026-01-01", account_id="a9", start_date="2025-01-01", end_date="2026-03-20"),
+        target("company/2026/customers/active", value="40"),
+        target("company/2026/customers/in_grace", value="2"),
+        target("company/2026/customers/new", value="365"),
+    )
+
+    found = {(r.reading, r.by[-1][1]): r.value for r in rows(company, "goal", **QUARTER)}
+    assert (found["active", "goal"], found["active", "figure"]) == (40, 3)
+    assert (found["in_grace", "goal"], found["in_grace", "figure"]) == (2, 1)
+    assert found["new", "goal"] == 90
+
+
+def test_a_yearly_goal_for_what_a_plan_asks_is_shared_out_as_the_plan_is() -> None:
+    company = company_of(
+        target("company/2026", amount="365.00"), target("company/2026/target/amount", value="730.00")
+    )
+    assert parts(company) == {"goal": 180_00, "figure": 90_00, "difference": -90_00}
+
+
+def test_a_moved_reps_goal_stands_beside_his_whole_figure_under_his_team_at_the_windows_end() -> None:
+    company = company_of(
+        rep("ann", team="North", manager_id="bea"),
+        employee("ann", "2026-03-01", effective_on="2026-03-01", team="South", manager_id="cy"),
+        *(event for n in range(6) for event in won(f"n{n}", "2026-02-01", "10", owner="ann")),
+        *(event for n in range(3) for event in won(f"s{n}", "2026-03-10", "10", owner="ann")),
+        target("rep:ann/2026-Q1/won/count", value="10"),
+        target("rep:ann/2026-Q1/deal_size/mean", value="10"),
+        target("rep:ann/2026-Q1/acv/booked_per_contract", value="10"),  # by rep, though not by manager
+        told("contract", "c1", "2026-02-01", owner_id="ann", start_date="2026-02-01", recurring_amount="7",
+             recurring_per="year"),
+    )  # fmt: skip
+
+    expected = {"won": (10, 9, -1), "deal_size": (10_00, 10_00, 0), "acv": (10_00, 7_00, -3_00)}
+    for by, holder in (
+        ("rep", [("rep", "ann")]),
+        ("rep,team", [("rep", "ann"), ("team", "South")]),
+        ("rep,manager", [("rep", "ann"), ("manager", "cy")]),
+    ):
+        found: dict[str, list[Any]] = {}
+        for row_ in rows(company, "goal", by=by, **QUARTER):
+            assert list(row_.by[:-2]) == holder, by
+            found.setdefault(row_.by[-2][1], []).append(row_.value)
+        assert {kpi: tuple(values) for kpi, values in found.items()} == expected, by
+
+
 # By manager
 
 

@@ -17,6 +17,47 @@ Readings = dict[str, dict[Labels, Figure]]
 BANDS = {"0_30d": (0, 30), "31_60d": (31, 60), "61_90d": (61, 90)}
 
 
+SUMS = {
+    "count": "new_opportunities/count created/count won/count lost/count "
+    "referrals/from_customers referrals/from_others referrals/won ramping_reps/count "
+    "customers/new customers/churned "
+    "unpriced_contracts/booked unpriced_opportunities/won unpriced_opportunities/lost",
+    "money": "new_opportunities/amount created/amount won/amount lost/amount "
+    "forecast/commit forecast/best_case forecast/pipeline weighted_forecast/amount",
+}
+STATES = {
+    "count": "open/count stalled/count contracts_expiring/count "
+    "customers/active customers/in_grace unpriced_contracts/active unpriced_opportunities/open",
+    "money": "open/amount stalled/amount contracts_expiring/amount",
+}
+PLANS = {"count": "target/wins needed/count", "money": "target/amount"}
+QUOTIENTS = {
+    "money": "acv/booked_per_contract acv/booked_per_customer acv/active_per_contract acv/active_per_customer "
+    "clv/historic clv/signed clv/projected deal_size/mean",
+    "seconds": "stagnation/stagnation stagnation/age stagnation/time_in_stage "
+    "ramp_up/first_contact ramp_up/first_opportunity ramp_up/first_win ramping_reps/age sales_cycle/mean",
+    "ratio": "win_rate/closed_count win_rate/cohort win_rate/cohort_open win_rate/closed_amount "
+    "rep_retention/trailing rep_retention/tenured rep_retention/tenure "
+    "customer_retention/logo customer_retention/grr customer_retention/nrr churn/logo churn/revenue "
+    "attainment/amount attainment/wins pace/amount pace/wins coverage/amount",
+    "money_per_second": "velocity/amount",
+}
+
+
+CAN_HAVE_A_GOAL = {
+    name: (of, kind)
+    for kind, named in (("sum", SUMS), ("state", STATES), ("plan", PLANS), ("quotient", QUOTIENTS))
+    for of, names in named.items()
+    for name in names.split()
+}
+"""KPI/reading -> its unit, and what becomes of a goal for a longer period than the window.
+
+A `sum` of what happens in a window, and a `plan` for it, take their days of the goal; a `state` at the
+window's end or at the instant, and a `quotient`, the whole of it. Where nothing is, sums and states are 0, the
+others have no figure. The bars of a waterfall have no goal.
+"""
+
+
 class Facts:
     """What there is in a company at the instant, whatever is asked of it."""
 
@@ -735,12 +776,11 @@ class Naive:
     # Goals
 
     def goal(
-        self, window: Window, units: Mapping[tuple[str, str], tuple[str, bool, bool, bool]]
+        self, window: Window, dimensions: Mapping[str, tuple[str, ...]]
     ) -> dict[Labels, Fraction | None]:
         """(labels..., KPI, part) and reading -> what is wanted, what there is, and the difference.
 
-        `units` says of each KPI and reading its unit, whether it is shared out by days (a sum of what
-        happened), whether it is a sum at all (0 where nothing is), and whether it can be split as asked.
+        `dimensions` says what each KPI can be split by.
         """
         world, by = self.world, self.by
         end = min(window.end, world.as_of)
@@ -751,29 +791,44 @@ class Naive:
             {(one.goal, one.name) for one in self.stated if one.scope == scope and one.goal}
         ):
             kpi, _, reading = goal.partition("/")
-            if (kpi, reading) not in units:
+            if goal not in CAN_HAVE_A_GOAL:
                 continue
             if "rep" not in by and "manager" in by and (by != ("manager",) or name not in managers):
                 continue
-            unit, is_shared, is_sum, can_split = units[kpi, reading]
+            unit, kind = CAN_HAVE_A_GOAL[goal]
             known = [
                 one
                 for one in self.stated
                 if (one.scope, one.name, one.goal) == (scope, name, goal)
                 and one.record.last("value") is not None
             ]
-            wanted = self._wanted(known, window, unit, is_shared=is_shared)
+            wanted = self._wanted(known, window, unit, is_shared=kind in ("sum", "plan"))
             if wanted is None:
                 continue
             labels = world.labels(by, name, end) if "rep" in by else (name,) * len(by)
             figure = None
-            if can_split:
-                row = self.figures(kpi, window)[reading].get(labels)
-                figure = row.value if row else Fraction(0) if is_sum else None
+            # All that is a rep's own, whatever team he was in then.
+            split = ("rep",) if "rep" in by else by
+            if set(split) <= set(dimensions[kpi]):
+                figure = self._whole(kpi, reading, split, (name,) if by else (), window)
+                if figure is None and kind in ("sum", "state"):
+                    figure = Fraction(0)
             found[*labels, kpi, reading, "goal"] = wanted
             found[*labels, kpi, reading, "figure"] = figure
             found[*labels, kpi, reading, "difference"] = None if figure is None else figure - wanted
         return found
+
+    def _whole(
+        self, kpi: str, reading: str, split: Labels, holder: Labels, window: Window
+    ) -> Fraction | None:
+        """What a reading comes to for one holder; of contracts that expire, whichever band they are in."""
+        rows = Naive(self.facts, split).figures(kpi, window)[reading]
+        if kpi != "contracts_expiring":
+            return rows[holder].value if holder in rows else None
+        return sum(
+            (rows[*holder, band].value or Fraction(0) for band in BANDS if (*holder, band) in rows),
+            Fraction(0),
+        )
 
     def _wanted(self, known: list[Stated], window: Window, unit: str, *, is_shared: bool) -> Fraction | None:
         if is_shared:
