@@ -11,14 +11,16 @@ CUSTOMERS = Words("customers (n)", "客戶數 (n)")
 
 
 def _won_and_target() -> Panel:
+    won = total("won_amount", window=QUARTER)
     return Panel(
         "stat",
         Words("Won against target", "贏得金額與目標"),
         Words("Amount won this quarter, its target and what is missing.", "本季贏得金額、業績目標與差距。"),
         (
-            Query(total("won_amount", window=QUARTER), Words("won", "贏得")),
+            Query(won, Words("won", "贏得")),
             Query(total("target_amount", window=QUARTER), Words("target", "目標"), colour="grey"),
             Query(total("target_gap_amount", window=QUARTER), Words("missing", "差距"), colour="orange"),
+            *with_goal(won, "won", "amount"),
         ),
         "money",
         8,
@@ -98,6 +100,12 @@ def _acv() -> Panel:
                 unit="count",
             ),
             *with_goal(per_contract("booked", QUARTER), "acv", "booked_per_contract"),
+            *with_goal(
+                per_contract("active", "now"),
+                "acv",
+                "active_per_contract",
+                about=Words("in force", "目前有效"),
+            ),
         ),
         "money",
         12,
@@ -124,6 +132,8 @@ def _clv() -> Panel:
             Query(per_customer("clv_accrued_amount"), Words("historic", "歷史")),
             Query(per_customer("clv_signed_amount"), Words("signed", "已簽訂")),
             Query(total("clv_per_customer_samples", reading="historic"), CUSTOMERS, unit="count"),
+            *with_goal(per_customer("clv_accrued_amount"), "clv", "historic"),
+            *with_goal(per_customer("clv_signed_amount"), "clv", "signed", about=Words("signed", "已簽訂")),
         ),
         "money",
         12,
@@ -137,9 +147,10 @@ def _retention() -> Panel:
     at_start = total("customer_retention_samples", window=YEAR)
     kept = ratio(total("customers_retained", window=YEAR), at_start)
     lost = ratio(total("customers_churned", window=YEAR), at_start)
-    this_quarter = ratio(
-        total("customers_retained", window=QUARTER), total("customer_retention_samples", window=QUARTER)
-    )
+    at_start_of_quarter = total("customer_retention_samples", window=QUARTER)
+    kept_this_quarter = ratio(total("customers_retained", window=QUARTER), at_start_of_quarter)
+    lost_this_quarter = ratio(total("customers_churned", window=QUARTER), at_start_of_quarter)
+    in_grace = total("customers_in_grace")
     return Panel(
         "stat",
         Words("Customer retention and churn", "客戶留存率與流失率"),
@@ -151,9 +162,13 @@ def _retention() -> Panel:
         (
             Query(kept, Words("retained", "留存率")),
             Query(lost, Words("churned", "流失率"), colour="orange"),
-            Query(total("customers_in_grace"), Words("in grace", "續約寬限期"), unit="count"),
+            Query(in_grace, Words("in grace", "續約寬限期"), unit="count"),
             Query(at_start, CUSTOMERS, unit="count"),
-            *with_goal(this_quarter, "customer_retention", "logo"),
+            *with_goal(kept_this_quarter, "customer_retention", "logo"),
+            *with_goal(lost_this_quarter, "churn", "logo", about=Words("churned", "流失率")),
+            *with_goal(
+                in_grace, "customers", "in_grace", about=Words("in grace", "續約寬限期"), unit="count"
+            ),
         ),
         "ratio",
         12,
@@ -165,27 +180,32 @@ def _retention() -> Panel:
 
 
 def _revenue_retention() -> Panel:
-    start = total("recurring_start_amount", window=YEAR)
+    def retained(*changes: str, window: str = YEAR) -> str:
+        start = total("recurring_start_amount", window=window)
+        parts = [
+            total_of("recurring_change_amount", "change", change=name, window=window) for name in changes
+        ]
+        return f"({' + '.join((start, *parts))}) / ({start} > 0)"
 
-    def change(*names: str) -> str:
-        parts = [total_of("recurring_change_amount", "change", change=name, window=YEAR) for name in names]
-        return " + ".join(parts)
-
+    gross, net = ("contraction", "churn"), ("expansion", "contraction", "churn")
     return Panel(
         "stat",
         Words("Revenue retention (GRR, NRR)", "收入留存率 (GRR、NRR)"),
         Words(
             "Annual revenue kept from the customers of twelve months ago: without expansion (GRR) and "
-            "with it (NRR).",
-            "十二個月前客戶的年度收入留存:不含擴充 (GRR) 與含擴充 (NRR)。",
+            "with it (NRR). Goals are the quarter's.",
+            "十二個月前客戶的年度收入留存:不含擴充 (GRR) 與含擴充 (NRR)。目標值為本季。",
         ),
         (
-            Query(f"({start} + {change('contraction', 'churn')}) / ({start} > 0)", Words("GRR", "GRR")),
-            Query(
-                f"({start} + {change('expansion', 'contraction', 'churn')}) / ({start} > 0)",
-                Words("NRR", "NRR"),
-            ),
+            Query(retained(*gross), Words("GRR", "GRR")),
+            Query(retained(*net), Words("NRR", "NRR")),
             Query(total("revenue_retention_samples", reading="grr", window=YEAR), CUSTOMERS, unit="count"),
+            *with_goal(
+                retained(*gross, window=QUARTER), "customer_retention", "grr", about=Words("GRR", "GRR")
+            ),
+            *with_goal(
+                retained(*net, window=QUARTER), "customer_retention", "nrr", about=Words("NRR", "NRR")
+            ),
         ),
         "ratio",
         6,

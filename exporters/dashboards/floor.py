@@ -31,6 +31,7 @@ def _as_of() -> Panel:
 
 
 def _won() -> Panel:
+    won = total("won_amount", window=QUARTER)
     return Panel(
         "stat",
         Words("Won", "贏得"),
@@ -38,7 +39,8 @@ def _won() -> Panel:
         (
             Query(total("won_amount", window="day"), Words("today", "今天")),
             Query(total("opportunities_won", window="day"), Words("deals today", "今天件數"), unit="count"),
-            Query(total("won_amount", window=QUARTER), Words("this quarter", "本季")),
+            Query(won, Words("this quarter", "本季")),
+            *sales.with_goal(won, "won", "amount"),
         ),
         "money",
         8,
@@ -53,8 +55,13 @@ def _new() -> Panel:
     return Panel(
         "stat",
         Words("New opportunities this week", "本週新商機"),
-        Words("Opportunities created this week.", "本週新建的商機數。"),
-        (Query(total("opportunities_created", window="week_to_date"), Words("new", "新商機")),),
+        Words(
+            "Opportunities created this week; the goal is the quarter's.", "本週新建的商機數;目標值為本季。"
+        ),
+        (
+            Query(total("opportunities_created", window="week_to_date"), Words("new", "新商機")),
+            *sales.with_goal(total("opportunities_created", window=QUARTER), "new_opportunities", "count"),
+        ),
         "count",
         8,
         9,

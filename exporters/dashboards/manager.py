@@ -3,11 +3,25 @@
 from exporters.dashboards import sales
 from exporters.dashboards.header import header
 from exporters.dashboards.panel import Board, Panel, Query, Words
-from exporters.dashboards.queries import STAGE_ORDER, by_rep, by_team, days, ratio, sum_by, total, total_of
-from exporters.dashboards.sales import QUARTER, SAMPLES, with_goal
+from exporters.dashboards.queries import (
+    STAGE_ORDER,
+    by_rep,
+    by_team,
+    days,
+    ratio,
+    rep_goals,
+    sum_by,
+    total,
+    total_of,
+)
+from exporters.dashboards.sales import AMOUNT, DIFFERENCE, QUARTER, SAMPLES, TARGET_GOAL, with_goal
+from exporters.promql import over_instances, select
 
 YEAR = "trailing_12m"
 REPS = Words("reps (n)", "人數 (n)")
+RAMPING = Words("still ramping", "尚在上手")
+SO_FAR = Words("their days", "至今天數")
+WEIGHTED = Words("weighted", "加權")
 
 
 def _deal_size() -> Panel:
@@ -40,16 +54,26 @@ def ratio_of_money(amount: str, count: str) -> str:
 def _conversion_by_rep() -> Panel:
     won = sum_by("rep", by_rep("opportunities_won", window=QUARTER))
     lost = sum_by("rep", by_rep("opportunities_lost", window=QUARTER))
+    # A goal is for all that a rep closed, also in a team that he has left since.
+    all_won, all_lost = (
+        sum_by("rep", over_instances(select(f"dealpulse_rep_opportunities_{outcome}", window=QUARTER)))
+        for outcome in ("won", "lost")
+    )
+    aim = sum_by("rep", rep_goals("win_rate", "closed_count"))
     return Panel(
         "table",
         Words("Conversion rate by rep", "各業務人員轉換率"),
         Words(
-            "Won / (won + lost) this quarter, with the number of deals.", "本季贏得 ÷(贏得+失去),附商機數。"
+            "Won / (won + lost) this quarter, with the number of deals. A rep's goal is for all that he "
+            "closed, in whatever team.",
+            "本季贏得 ÷(贏得+失去),附商機數。個人目標值對照其全部結案商機,不論團隊。",
         ),
         (
             Query(ratio(won, f"({won} + {lost})"), Words("win rate", "贏率")),
             Query(f"{won} + {lost}", SAMPLES, unit="count"),
             Query(won, Words("won", "贏得"), unit="count"),
+            Query(aim, TARGET_GOAL),
+            Query(f"{ratio(all_won, f'({all_won} + {all_lost})')} - on (rep) {aim}", DIFFERENCE),
         ),
         "ratio",
         12,
@@ -111,6 +135,7 @@ def _drying_up() -> Panel:
 
 def _new_stat() -> Panel:
     created = total("opportunities_created", window=QUARTER)
+    amount = total("opportunities_created_amount", window=QUARTER)
     return Panel(
         "stat",
         Words("New opportunities in the pipeline", "銷售流程中新商機數"),
@@ -118,10 +143,9 @@ def _new_stat() -> Panel:
         (
             Query(created, Words("this quarter", "本季")),
             Query(total("opportunities_created", window="week_to_date"), Words("this week", "本週")),
-            Query(
-                total("opportunities_created_amount", window=QUARTER), Words("amount", "金額"), unit="money"
-            ),
+            Query(amount, AMOUNT, unit="money"),
             *with_goal(created, "new_opportunities", "count"),
+            *with_goal(amount, "new_opportunities", "amount", about=AMOUNT, unit="money"),
         ),
         "count",
         8,
@@ -205,8 +229,6 @@ def _stalled_by_stage() -> Panel:
 
 
 def _configured(stem: str) -> str:
-    from exporters.promql import over_instances, select
-
     return over_instances(select(f"dealpulse_{stem}"))
 
 
@@ -232,6 +254,17 @@ def _forecast() -> Panel:
     def category(name: str) -> str:
         return total("forecast_amount", forecast_category=name, window=QUARTER)
 
+    weighted = total("forecast_weighted_amount", window=QUARTER)
+    names = {
+        "commit": Words("commit", "承諾"),
+        "best_case": Words("best case", "樂觀"),
+        "pipeline": Words("pipeline", "商機"),
+    }
+    goals = [
+        query
+        for name, words in names.items()
+        for query in with_goal(category(name), "forecast", name, about=words)
+    ]
     return Panel(
         "stat",
         Words("Commit / best case / pipeline", "承諾/樂觀/商機"),
@@ -240,12 +273,12 @@ def _forecast() -> Panel:
             "預計本季結案的金額,依預測類別,以及依階段機率加權。",
         ),
         (
-            Query(category("commit"), Words("commit", "承諾"), colour="blue"),
-            Query(category("best_case"), Words("best case", "樂觀"), colour="orange"),
-            Query(category("pipeline"), Words("pipeline", "商機"), colour="grey"),
-            Query(
-                total("forecast_weighted_amount", window=QUARTER), Words("weighted", "加權"), colour="purple"
-            ),
+            Query(category("commit"), names["commit"], colour="blue"),
+            Query(category("best_case"), names["best_case"], colour="orange"),
+            Query(category("pipeline"), names["pipeline"], colour="grey"),
+            Query(weighted, WEIGHTED, colour="purple"),
+            *goals,
+            *with_goal(weighted, "weighted_forecast", "amount", about=WEIGHTED),
         ),
         "money",
         8,
@@ -257,24 +290,30 @@ def _forecast() -> Panel:
 
 
 def _ramp_up() -> Panel:
-    labels = {"milestone": "first_contact", "window": YEAR}
-    reached = total("ramp_up_samples", **labels)
-    ramping = total("ramping_reps", **labels)
+    def figures(window: str) -> tuple[str, str, str, str]:
+        labels = {"milestone": "first_contact", "window": window}
+        reached, ramping = total("ramp_up_samples", **labels), total("ramping_reps", **labels)
+        mean = days(ratio(total("ramp_up_rep_seconds", **labels), reached))
+        return mean, reached, ramping, days(ratio(total("ramping_rep_seconds", **labels), ramping))
+
+    mean, reached, ramping, so_far = figures(YEAR)
+    mean_of_quarter, _, ramping_of_quarter, so_far_of_quarter = figures(QUARTER)
     return Panel(
         "stat",
         Words("Average ramp-up time", "業務人員的平均上手時間"),
         Words(
             "Reps hired in the last twelve months: days from the first day to the first completed contact; "
-            "and those who have not reached it, with their days so far.",
-            "近十二個月到職者:由到職到首次完成接觸的平均天數;尚未達成者及其至今天數。",
+            "and those who have not reached it, with their days so far. Goals are the quarter's.",
+            "近十二個月到職者:由到職到首次完成接觸的平均天數;尚未達成者及其至今天數。目標值為本季。",
         ),
         (
-            Query(days(ratio(total("ramp_up_rep_seconds", **labels), reached)), Words("average", "平均")),
+            Query(mean, Words("average", "平均")),
             Query(reached, REPS, unit="count"),
-            Query(ramping, Words("still ramping", "尚在上手"), unit="count"),
-            Query(
-                days(ratio(total("ramping_rep_seconds", **labels), ramping)), Words("their days", "至今天數")
-            ),
+            Query(ramping, RAMPING, unit="count"),
+            Query(so_far, SO_FAR),
+            *with_goal(mean_of_quarter, "ramp_up", "first_contact", factor=" / 86400"),
+            *with_goal(ramping_of_quarter, "ramping_reps", "count", about=RAMPING, unit="count"),
+            *with_goal(so_far_of_quarter, "ramping_reps", "age", factor=" / 86400", about=SO_FAR),
         ),
         "days",
         8,
@@ -286,21 +325,23 @@ def _ramp_up() -> Panel:
 
 
 def _referrals() -> Panel:
+    won, others = Words("won", "贏得"), Words("from others", "非客戶")
     return Panel(
         "stat",
         Words("Referrals", "轉介數"),
         Words(
             "New opportunities referred by customers in the window chosen, those won, and those referred "
-            "by accounts that were no customers.",
-            "所選期間由客戶轉介的新商機、其中贏得者,以及非客戶的轉介。",
+            "by accounts that were no customers. Goals are the quarter's.",
+            "所選期間由客戶轉介的新商機、其中贏得者,以及非客戶的轉介。目標值為本季。",
         ),
         (
             Query(total("referrals", window="$window"), Words("from customers", "客戶轉介")),
-            Query(total("referrals_won", window="$window"), Words("won", "贏得")),
-            Query(
-                total("referrals_unqualified", window="$window"),
-                Words("from others", "非客戶"),
-                colour="grey",
+            Query(total("referrals_won", window="$window"), won),
+            Query(total("referrals_unqualified", window="$window"), others, colour="grey"),
+            *with_goal(total("referrals", window=QUARTER), "referrals", "from_customers"),
+            *with_goal(total("referrals_won", window=QUARTER), "referrals", "won", about=won),
+            *with_goal(
+                total("referrals_unqualified", window=QUARTER), "referrals", "from_others", about=others
             ),
         ),
         "count",
@@ -320,8 +361,9 @@ def _expiring() -> Panel:
         "stat",
         Words("Expiring contracts", "即將到期合約"),
         Words(
-            "Contracts that end soon with nothing in force after them, and their annual value within 30 days.",
-            "即將到期且無後續合約者,以及 30 天內到期的年度價值。",
+            "Contracts that end soon with nothing in force after them, and their annual value within 30 days. "
+            "Goals are for all 90 days.",
+            "即將到期且無後續合約者,以及 30 天內到期的年度價值。目標值為 90 天合計。",
         ),
         (
             Query(ending("0_30d"), Words("30 days", "30 天內"), colour="orange"),
@@ -330,6 +372,14 @@ def _expiring() -> Panel:
             Query(
                 total("contracts_expiring_amount", band="0_30d"),
                 Words("value, 30 days", "30 天內價值"),
+                unit="money",
+            ),
+            *with_goal(total_of("contracts_expiring", "band"), "contracts_expiring", "count"),
+            *with_goal(
+                total_of("contracts_expiring_amount", "band"),
+                "contracts_expiring",
+                "amount",
+                about=Words("value", "價值"),
                 unit="money",
             ),
         ),

@@ -5,6 +5,8 @@ from typing import Final
 from exporters.promql import over_instances, select
 
 TEAM: Final = 'team=~"$team"'
+ONE_TEAM: Final = 'team="${team:raw}"'
+"""The team chosen by its very name, as it is not escaped for a pattern; nothing where it is not just one."""
 REP: Final = 'rep=~"$rep"'
 SECONDS_OF_A_DAY: Final = 86_400
 
@@ -56,15 +58,28 @@ def judged(value: str, warning: float, bad: float, *, high_is_good: bool) -> str
 
 
 def goal(kpi: str, reading: str) -> str:
-    """The company's goal for this quarter; it has no `team`."""
+    """The goal for this quarter of those whose figure is shown: all teams the company's, one team its own.
+
+    Of several teams together there is none: goals are never added up.
+    """
     labels = {"kpi": kpi, "reading": reading, "window": "quarter_to_date"}
-    return over_instances(select("dealpulse_kpi_goal", 'team=""', **labels))
+    # The company's has no `team`, which `.*` of all teams matches, and no team's name does.
+    of_company = over_instances(select("dealpulse_kpi_goal", 'team=""', TEAM, **labels))
+    # Neither `.*` nor `North,South` is any team's name.
+    of_team = over_instances(select("dealpulse_kpi_goal", ONE_TEAM, **labels))
+    return f"({of_company} or {of_team})"
 
 
 def rep_goal(kpi: str, reading: str) -> str:
     """The goal of the rep chosen for this quarter."""
     labels = {"kpi": kpi, "reading": reading, "window": "quarter_to_date"}
     return over_instances(select("dealpulse_rep_kpi_goal", REP, **labels))
+
+
+def rep_goals(kpi: str, reading: str) -> str:
+    """The goals of every rep in the teams chosen; a rep is in the team of the quarter's end."""
+    labels = {"kpi": kpi, "reading": reading, "window": "quarter_to_date"}
+    return over_instances(select("dealpulse_rep_kpi_goal", TEAM, **labels))
 
 
 FRESHNESS: Final = f"max by (job) ({select('dealpulse_freshness_timestamp_seconds')})"

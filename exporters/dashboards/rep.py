@@ -4,16 +4,18 @@ from exporters.dashboards import look
 from exporters.dashboards.header import header
 from exporters.dashboards.panel import Board, Panel, Query, Words
 from exporters.dashboards.queries import REP, STAGE_ORDER, days, judged, of_rep, ratio, rep_goal
-from exporters.dashboards.sales import QUARTER, SAMPLES, with_goal
+from exporters.dashboards.sales import AMOUNT, QUARTER, SAMPLES, with_goal
 from exporters.promql import over_instances, select
 
+PACE, WON, DEALS = Words("pace", "進度"), Words("won", "贏得"), Words("deals", "件數")
+IDLE = Words("average stagnation", "平均停滯")
 WHERE = {"rep": "${rep}"}
 # The windows that series by rep have.
 
 
 def _attainment() -> Panel:
     won, target = of_rep("won_amount", window=QUARTER), of_rep("target_amount", window=QUARTER)
-    pace = ratio(won, of_rep("target_pace_amount", window=QUARTER))
+    reached, pace = ratio(won, target), ratio(won, of_rep("target_pace_amount", window=QUARTER))
     return Panel(
         "stat",
         Words("Attainment", "業績達標"),
@@ -22,8 +24,8 @@ def _attainment() -> Panel:
             "本季贏得金額 ÷ 目標;進度與目標應達之處比較。",
         ),
         (
-            Query(ratio(won, target), Words("attainment", "達標率")),
-            Query(pace, Words("pace", "進度")),
+            Query(reached, Words("attainment", "達標率")),
+            Query(pace, PACE),
             Query(
                 judged(f"({pace})", 1, 0.8, high_is_good=True),
                 Words("state", "狀態"),
@@ -33,6 +35,8 @@ def _attainment() -> Panel:
             Query(
                 of_rep("attainment_samples", window=QUARTER), Words("targets (n)", "目標數 (n)"), unit="count"
             ),
+            *with_goal(reached, "attainment", "amount", of=rep_goal),
+            *with_goal(pace, "pace", "amount", of=rep_goal, about=PACE),
         ),
         "ratio",
         12,
@@ -45,6 +49,7 @@ def _attainment() -> Panel:
 
 
 def _won() -> Panel:
+    amount, count = of_rep("won_amount", window=QUARTER), of_rep("opportunities_won", window=QUARTER)
     return Panel(
         "stat",
         Words("Won this quarter", "本季贏得"),
@@ -52,9 +57,11 @@ def _won() -> Panel:
             "Amount and number of the deals won this quarter, and the target.", "本季贏得金額、件數與目標。"
         ),
         (
-            Query(of_rep("won_amount", window=QUARTER), Words("won", "贏得")),
-            Query(of_rep("opportunities_won", window=QUARTER), Words("deals", "件數"), unit="count"),
+            Query(amount, Words("won", "贏得")),
+            Query(count, DEALS, unit="count"),
             Query(of_rep("target_amount", window=QUARTER), Words("target", "目標"), colour="grey"),
+            *with_goal(amount, "won", "amount", of=rep_goal),
+            *with_goal(count, "won", "count", of=rep_goal, about=DEALS, unit="count"),
         ),
         "money",
         12,
@@ -71,15 +78,19 @@ def _by_stage(stem: str) -> str:
 
 
 def _open() -> Panel:
-    count = over_instances(select("dealpulse_rep_open_opportunities", REP))
-    amount = over_instances(select("dealpulse_rep_open_amount", REP))
+    def added(stem: str) -> str:
+        return f"sum without (team, stage_name) ({over_instances(select(f'dealpulse_rep_{stem}', REP))})"
+
+    count, amount = added("open_opportunities"), added("open_amount")
     return Panel(
         "stat",
         Words("Opportunities in the pipeline", "銷售流程裡的商機數"),
         Words("Opportunities open now, and their amount.", "目前未結商機數與金額。"),
         (
-            Query(f"sum without (team, stage_name) ({count})", Words("open deals", "未結商機")),
-            Query(f"sum without (team, stage_name) ({amount})", Words("amount", "金額"), unit="money"),
+            Query(count, Words("open deals", "未結商機")),
+            Query(amount, AMOUNT, unit="money"),
+            *with_goal(count, "open", "count", of=rep_goal),
+            *with_goal(amount, "open", "amount", of=rep_goal, about=AMOUNT, unit="money"),
         ),
         "count",
         8,
@@ -175,6 +186,9 @@ def _win_rate() -> Panel:
 
 
 def _stalled() -> Panel:
+    count, amount = of_rep("stalled_opportunities"), of_rep("stalled_amount")
+    averages = over_instances(select("dealpulse_rep_stagnation_average_seconds", REP))
+    idle = days(f"max without (team) ({averages})")
     return Panel(
         "stat",
         Words("Stalled deals", "停滯商機"),
@@ -183,13 +197,18 @@ def _stalled() -> Panel:
             "自己超過階段門檻的未結商機、金額與平均停滯天數。",
         ),
         (
-            Query(of_rep("stalled_opportunities"), Words("stalled", "停滯商機"), colour="orange"),
-            Query(of_rep("stalled_amount"), Words("amount", "金額"), unit="money"),
-            Query(
-                days(
-                    f"max without (team) ({over_instances(select('dealpulse_rep_stagnation_average_seconds', REP))})"
-                ),
-                Words("average stagnation", "平均停滯"),
+            Query(count, Words("stalled", "停滯商機"), colour="orange"),
+            Query(amount, AMOUNT, unit="money"),
+            Query(idle, IDLE, unit="days"),
+            *with_goal(count, "stalled", "count", of=rep_goal),
+            *with_goal(amount, "stalled", "amount", of=rep_goal, about=AMOUNT, unit="money"),
+            *with_goal(
+                idle,
+                "stagnation",
+                "stagnation",
+                factor=" / 86400",
+                of=rep_goal,
+                about=IDLE,
                 unit="days",
             ),
         ),
@@ -227,13 +246,16 @@ def _created() -> Panel:
 
 
 def _referrals() -> Panel:
+    made, won = of_rep("referrals", window=QUARTER), of_rep("referrals_won", window=QUARTER)
     return Panel(
         "stat",
         Words("Referrals", "轉介數"),
         Words("Referrals by customers this quarter, credited to this rep.", "本季客戶轉介,歸於此業務人員。"),
         (
-            Query(of_rep("referrals", window=QUARTER), Words("from customers", "客戶轉介")),
-            Query(of_rep("referrals_won", window=QUARTER), Words("won", "贏得")),
+            Query(made, Words("from customers", "客戶轉介")),
+            Query(won, WON),
+            *with_goal(made, "referrals", "from_customers", of=rep_goal),
+            *with_goal(won, "referrals", "won", of=rep_goal, about=WON),
         ),
         "count",
         8,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from exporters.dashboards import look
-from exporters.dashboards.panel import Panel, Query, Words
+from exporters.dashboards.panel import Panel, Query, Unit, Words
 from exporters.dashboards.queries import (
     STAGE_ORDER,
     by_rep,
@@ -21,17 +21,30 @@ QUARTER = "quarter_to_date"
 SAMPLES = Words("deals (n)", "商機數 (n)")
 TARGET_GOAL = Words("goal", "目標值")
 DIFFERENCE = Words("difference to goal", "與目標值差異")
+AMOUNT = Words("amount", "金額")
 
 
 def with_goal(
-    value: str, kpi: str, reading: str, *, factor: str = "", of: Callable[[str, str], str] = goal
+    value: str,
+    kpi: str,
+    reading: str,
+    *,
+    factor: str = "",
+    of: Callable[[str, str], str] = goal,
+    about: Words | None = None,
+    unit: Unit | None = None,
 ) -> tuple[Query, ...]:
-    """The goal of a KPI and the figure's difference to it; both absent where no goal is set."""
+    """The goal of a KPI and the figure's difference to it; both absent where no goal is set.
+
+    `about` says which figure, where a panel shows more than one. `value` is the quarter's, as the goal is.
+    """
     aim = f"{of(kpi, reading)}{factor}"
     aimed = f"sum by (job) ({aim})"
+    which = (f": {about.en}", f":{about.zh}") if about else ("", "")
+    named = [Words(words.en + which[0], words.zh + which[1]) for words in (TARGET_GOAL, DIFFERENCE)]
     return (
-        Query(aimed, TARGET_GOAL, colour="grey"),
-        Query(f"sum by (job) ({value}) - on (job) {aimed}", DIFFERENCE, colour="purple"),
+        Query(aimed, named[0], unit=unit, colour="grey"),
+        Query(f"sum by (job) ({value}) - on (job) {aimed}", named[1], unit=unit, colour="purple"),
     )
 
 
@@ -90,6 +103,7 @@ def attainment_stat(width: int, height: int) -> Panel:
             Query(
                 total("attainment_samples", window=QUARTER), Words("targets (n)", "目標數 (n)"), unit="count"
             ),
+            *with_goal(attainment(), "attainment", "amount"),
         ),
         "ratio",
         width,
@@ -120,6 +134,7 @@ def pace_stat(width: int, height: int) -> Panel:
             Query(
                 total("attainment_samples", window=QUARTER), Words("targets (n)", "目標數 (n)"), unit="count"
             ),
+            *with_goal(pace(), "pace", "amount"),
         ),
         "ratio",
         width,
@@ -249,6 +264,7 @@ def coverage(width: int, height: int) -> Panel:
             Query(
                 total("coverage_samples", window=QUARTER), Words("targets (n)", "目標數 (n)"), unit="count"
             ),
+            *with_goal(this, "coverage", "amount"),
         ),
         "factor",
         width,
@@ -297,13 +313,16 @@ def sales_cycle(width: int, height: int) -> Panel:
 
 def open_total(width: int, height: int) -> Panel:
     """Open deals, in one number."""
+    count, amount = total_of("open_opportunities", "stage_name"), total_of("open_amount", "stage_name")
     return Panel(
         "stat",
         Words("Opportunities in the pipeline", "銷售流程裡的商機數"),
         Words("Opportunities open now, and their amount.", "目前未結商機數與金額。"),
         (
-            Query(total_of("open_opportunities", "stage_name"), Words("open deals", "未結商機")),
-            Query(total_of("open_amount", "stage_name"), Words("amount", "金額"), unit="money"),
+            Query(count, Words("open deals", "未結商機")),
+            Query(amount, AMOUNT, unit="money"),
+            *with_goal(count, "open", "count"),
+            *with_goal(amount, "open", "amount", about=AMOUNT, unit="money"),
         ),
         "count",
         width,

@@ -31,7 +31,7 @@ SIGNS = ("●", "▲", "▼")
 def spelt_out(query: str) -> Iterator[str]:
     """The query with the values of its variables put in; once per window where it has that variable."""
     query = query.replace("$__rate_interval", "1m")
-    query = re.sub(r"\$(team|rep)\b", ".*", query)
+    query = re.sub(r"\$(team|rep)\b|\$\{team:raw\}", ".*", query)
     for window in WINDOWS if "$window" in query else ("",):
         yield query.replace("$window", window)
 
