@@ -332,7 +332,7 @@ def test_a_yearly_goal_is_shared_out_for_a_count_and_holds_as_it_is_for_a_rate()
 
 def test_a_goal_for_contracts_expiring_stands_beside_those_of_all_bands_together() -> None:
     def contract(number: int, ends: str) -> Event:
-        fields = {"account_id": f"a{number}", "start_date": "2026-01-01", "end_date": ends}
+        fields: dict[str, Any] = {"account_id": f"a{number}", "start_date": "2026-01-01", "end_date": ends}
         return told("contract", f"c{number}", "2026-01-01", recurring_amount="120", **fields)
 
     company = company_of(

@@ -126,7 +126,7 @@ def stack() -> Iterator[Stack]:
 
 
 def _more_of_the_company() -> Iterator[Message]:
-    """What the simulator does not tell by itself: goals, the next quarter's target, a rep of today."""
+    """What the simulator does not tell by itself: goals, the next quarter's target, reps of today."""
     now = time.gmtime()
     quarter = now.tm_year * 4 + (now.tm_mon - 1) // 3
     this, following = (f"{number // 4}-Q{number % 4 + 1}" for number in (quarter, quarter + 1))
@@ -138,10 +138,15 @@ def _more_of_the_company() -> Iterator[Message]:
     yield _told("target", f"team:New/{following}", {"amount": "900000", "currency": "USD"})
     hired = {"name": "New", "role": "sales", "team": "New", "hired_on": time.strftime("%Y-%m-%d", now)}
     yield _told("employee", "E-new", hired)
+    yield _told(
+        "employee", "E-quick", {**hired, "name": "Quick"}
+    )  # who has called a prospect on the first day
+    called = {"rep_id": "E-quick", "kind": "call", "completed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", now)}
+    yield _told("activity", "a-quick", called, "completed")
 
 
-def _told(entity: str, subject: str, data: dict[str, Any]) -> Message:
-    return Message(topic_of(entity), subject.encode(), envelope(entity, "changed", subject, 1, data))
+def _told(entity: str, subject: str, data: dict[str, Any], verb: str = "changed") -> Message:
+    return Message(topic_of(entity), subject.encode(), envelope(entity, verb, subject, 1, data))
 
 
 def _run(*arguments: str) -> None:
