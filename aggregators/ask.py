@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import NoReturn
 
 from aggregators.accounts import Accounts
 from aggregators.calendar import LAST_DAY, Span
@@ -11,6 +12,11 @@ from aggregators.money import Rates
 from aggregators.opportunity import Deal, Opportunity
 from aggregators.people import People
 from aggregators.question import Question
+from events.errors import DealpulseError
+
+
+class NotOfferedError(DealpulseError):
+    """A KPI asks for what a running system does not hold; the message says what to use in its place."""
 
 
 class Ask:
@@ -30,8 +36,15 @@ class Ask:
         )
 
     @property
-    def opportunities(self) -> Sequence[Opportunity]:
-        """Every living opportunity with its whole history, by id."""
+    def opportunities(self) -> NoReturn:
+        """Nothing: an exporter holds deals in tables, so that a KPI would be right on files and empty live."""
+        raise NotOfferedError(
+            "ask.opportunities is not offered to KPIs: use ask.deals (each opportunity as of the instant), "
+            "ask.deals_at(instant_ms) for another instant, or ask.histories(start_ms, end_ms)"
+        )
+
+    def _living(self) -> Sequence[Opportunity]:
+        """Every living opportunity with its whole history, by id: of a company without tables."""
         return self.company.derived(
             Opportunity,
             lambda: [Opportunity(self.company, entity) for entity in self.company.living("opportunity")],
@@ -77,7 +90,7 @@ class Ask:
         """The same for any other instant, priced as of that instant; not kept."""
         if self.company.tabled is not None:
             return self.company.tabled.deals_at(self, instant_ms)
-        found = (opportunity.at(instant_ms, self.rates) for opportunity in self.opportunities)
+        found = (opportunity.at(instant_ms, self.rates) for opportunity in self._living())
         return [deal for deal in found if deal is not None]
 
     def trailing_12m(self, until: date) -> Span:
