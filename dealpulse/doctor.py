@@ -33,6 +33,8 @@ from streams.topics import Topic, topics
 
 State = Literal["ok", "warning", "failed", "unreachable", "skipped"]
 
+_NAMED = 5
+"""How many of several are named."""
 REACH_SECONDS = 3.0
 """How long a server may take to answer the first request."""
 OLDEST_REDIS = (6, 2)
@@ -358,11 +360,14 @@ def _exporter(public_url: str, listen: str) -> Iterator[Check]:
     yield from figures(text)
     try:
         aliases = json.loads(_read(f"{url}/api/shared-aliases"))
+        owners = json.loads(_read(f"{url}/api/owners"))
         contracts = json.loads(_read(f"{url}/api/explain?kpi=unpriced_contracts&per_page=5&sort=record"))
     except (OSError, ValueError) as error:  # no merge yet, or a release that does not tell
         yield Check("records", "skipped", f"the exporter does not list them: {error}")
         return
     yield _aliases(aliases)
+    yield _owners(owners["without_record"])
+    yield _teams(owners["without_team"])
     yield _contracts(contracts["records"])
 
 
@@ -383,6 +388,41 @@ def _aliases(shared: Sequence[Mapping[str, Any]]) -> Check:
         f"{len(shared)} aliases are listed by several employees: {_some(told)}",
         "take them out of employee.aliases of those who do not own them",
     )
+
+
+def _owners(without_record: Mapping[str, Any]) -> Check:
+    """Owners that no employee record tells of: they count as owners, and in no team, retention or ramp-up (F22)."""
+    if not without_record["count"]:
+        return Check("owners", "ok", "every owner of an opportunity is an employee")
+    return Check(
+        "owners",
+        "warning",
+        f"{_counted(without_record, 'owner')} of opportunities without an employee record{_named(without_record)}",
+        "publish them as employees; a CRM's user id goes into employee.aliases as <source>:<id>",
+    )
+
+
+def _teams(without_team: Mapping[str, Any]) -> Check:
+    """Employees whose open opportunities are in no team's figures."""
+    if not without_team["count"]:
+        return Check("teams", "ok", "every employee with an open opportunity has a team")
+    return Check(
+        "teams",
+        "warning",
+        f"{_counted(without_team, 'employee')} with open opportunities in no team{_named(without_team)}",
+        "publish their team (employee.team)",
+    )
+
+
+def _counted(told: Mapping[str, Any], what: str) -> str:
+    return f"{told['count']} {what}{'' if told['count'] == 1 else 's'}"
+
+
+def _named(told: Mapping[str, Any]) -> str:
+    """The first ids; none where reps must not be named (`exporter.rep_series`)."""
+    if told["owners"] is None:
+        return " (exporter.rep_series is off: nobody is named)"
+    return f": {_some(told['owners'], told['count'])}"
 
 
 def _contracts(unpriced: Mapping[str, Any]) -> Check:
@@ -460,7 +500,6 @@ def figures(exposition: str) -> Iterator[Check]:
     }
     yield Check("exporter", "ok", f"serves {sum(map(len, samples.values()))} series")
     yield from _unknown_stages(samples)
-    yield from _unknown_owners(samples)
     for count in _COUNTS:
         if count.family not in samples:
             continue
@@ -491,22 +530,10 @@ def _unknown_stages(samples: Mapping[str, list[Sample]]) -> Iterator[Check]:
         yield Check("stages", "ok", "every open opportunity is in a known stage")
 
 
-def _unknown_owners(samples: Mapping[str, list[Sample]]) -> Iterator[Check]:
-    deals = [sample for sample in samples.get("dealpulse_rep_open_opportunities", []) if sample.value > 0]
-    unknown = sorted({sample.labels["rep"] for sample in deals if sample.labels.get("team") == "unassigned"})
-    if unknown:
-        yield Check(
-            "owners",
-            "warning",
-            f"{len(unknown)} owners of open opportunities are in no team, or no employee at all: {_some(unknown)}",
-            "publish these employees with their team; a CRM's user id goes into employee.aliases as <source>:<id>",
-        )
-    elif deals:
-        yield Check("owners", "ok", "every owner of an open opportunity has a team")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _some(names: list[str], count: int | None = None) -> str:
+    """The first names, and how many more there are of `count` (default: of these)."""
+    count = len(names) if count is None else count
+    return ", ".join(names[:_NAMED]) + (f" and {count - _NAMED} more" if count > _NAMED else "")
 
 
 def _connects(host: str, port: int) -> bool:

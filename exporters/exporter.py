@@ -21,6 +21,7 @@ from aggregators.reported_page import frozen_kpis, period_questions, restated, s
 from aggregators.request import as_of_ms, questions
 from aggregators.state import fingerprint
 from aggregators.tables.answer import is_fast
+from aggregators.tables.owners import owners
 from events.clock import Clock
 from events.errors import DealpulseError, UnreachableError
 from events.log import get_logger
@@ -45,6 +46,8 @@ log = get_logger("exporter")
 
 Result = TypeVar("Result")
 _SLOW_PAUSE_S: Final = 1.0
+MOST_NAMED: Final = 100
+"""Owners named in one answer; all of them are counted."""
 _FREEZE_EVERY: Final = 50_000
 """Entities: a full collection over so many takes some 20 ms."""
 
@@ -220,6 +223,19 @@ class Exporter:
 
         found = await self._on_engine(shared)
         return [{"alias": alias, "means": ids[0], "employees": ids} for alias, ids in found.items()]
+
+    async def owners(self) -> dict[str, Any]:
+        """Owners of opportunities that no employee record tells of, and owners without a team (F22).
+
+        With `exporter.rep_series` off their number alone is told, and `owners` is null.
+        """
+        self._require_numbers()
+        today, named = self._calendar.day(self._clock.now_ms()), self._config.exporter.rep_series
+        found = await self._on_engine(lambda: owners(self.snapshot.deals, self._evaluator.people, today))
+        return {
+            name: {"count": len(ids), "owners": ids[:MOST_NAMED] if named else None}
+            for name, ids in found._asdict().items()
+        }
 
     async def explain_text(self, asked: dict[str, Any]) -> str:
         """The same as text."""

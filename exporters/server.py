@@ -70,6 +70,7 @@ def application(exporter: Exporter) -> web.Application:
     app.router.add_get("/api/reported", routes.reported)
     app.router.add_get("/api/explain", routes.explain)
     app.router.add_get("/api/shared-aliases", routes.shared_aliases)
+    app.router.add_get("/api/owners", routes.owners)
     app.router.add_get("/explain", routes.explain_text)
     app.router.add_get("/runbooks/{alert}", routes.runbook)
     app.router.add_get("/healthz", routes.healthz)
@@ -116,6 +117,10 @@ class Routes:
     async def shared_aliases(self, _request: web.Request) -> web.Response:
         """Which ids of people mean one of several employees: what the doctor tells."""
         return _json(await self._exporter.shared_aliases(), self._exporter)
+
+    async def owners(self, _request: web.Request) -> web.Response:
+        """Which owners are no employees, or in no team: what the doctor tells."""
+        return _json(await self._exporter.owners(), self._exporter)
 
     async def explain_text(self, request: web.Request) -> web.Response:
         """The same as a page to read."""
