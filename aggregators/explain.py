@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from aggregators.answer import check, groups, rows_of, windows
 from aggregators.ask import Ask
+from aggregators.bars import shown
 from aggregators.company import Company
 from aggregators.kpi import Contribution, Kpi, Reading, Sums
 from aggregators.kpis import find_kpi
@@ -23,12 +24,18 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One figure, and every record that contributes to it, unsorted."""
+    """One figure, and every record that contributes to it, unsorted. `bar` is its row among those of a bridge."""
 
     kpi: Kpi
     reading: Reading
     row: Row
     contributions: tuple[Contribution, ...]
+    bar: Row | None = None
+
+    @property
+    def shown(self) -> Row:
+        """The row as every answer shows it; `row` is exact."""
+        return self.bar or self.row
 
     @property
     def parts(self) -> Mapping[str, Sums]:
@@ -73,14 +80,20 @@ def explain(
         kpi.name, question.as_of_ms, question.window, names, 1, question.attribution, question.now_ms
     )
     check(kpi, question)
-    chosen = _reading(kpi, reading)
+    chosen = reading_of(kpi, reading)
     group = (*(labels[name] for name in names), *_part(kpi, labels))
     ask = Ask(company, question)
     (window, span) = windows(ask, kpi, chosen)[-1]
-    found = tuple(each for each in chosen.contributions(ask, span) if each.by == group)
+    everything = tuple(chosen.contributions(ask, span))
+    found = tuple(each for each in everything if each.by == group)
     figure = groups(kpi, question, found) or {group: defaultdict(Sums)}
     (row,) = (each for each in rows_of(ask, kpi, chosen, window, figure) if _labels(each) == group)
-    return Explanation(kpi, chosen, row, found)
+    bar = None
+    if kpi.partition and kpi.partition.is_bridge:
+        beside = groups(kpi, question, (each for each in everything if each.by[:-1] == group[:-1]))
+        bars = shown(rows_of(ask, kpi, chosen, window, beside))
+        bar = next((each for each in bars if _labels(each) == group), None)
+    return Explanation(kpi, chosen, row, found, bar)
 
 
 def _of_rows(
@@ -134,11 +147,8 @@ def ordered(contributions: Sequence[Contribution], sort: str) -> list[Contributi
     return sorted(by_record, key=lambda each: getattr(each, name), reverse=turned)
 
 
-def _labels(row: Row) -> tuple[str, ...]:
-    return tuple(label for _, label in row.by)
-
-
-def _reading(kpi: Kpi, name: str | None) -> Reading:
+def reading_of(kpi: Kpi, name: str | None) -> Reading:
+    """The reading of that name, without one the primary one. Raises UsageError."""
     if name is None:
         return kpi.readings[0]
     try:
@@ -146,6 +156,10 @@ def _reading(kpi: Kpi, name: str | None) -> Reading:
     except KeyError:
         there_are = ", ".join(reading.name for reading in kpi.readings)
         raise UsageError(f"{kpi.name} has no reading {name!r}; there are {there_are}") from None
+
+
+def _labels(row: Row) -> tuple[str, ...]:
+    return tuple(label for _, label in row.by)
 
 
 def _part(kpi: Kpi, labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -174,11 +174,13 @@ class Partition:
 
     `adds_up`: taken together, the values are a figure of their own, to which a goal can be set. The bars of
     a waterfall are not: start and changes come to the end.
+    Of a bridge the first ones come to the last one, exactly, and are shown so (`aggregators.bars`).
     """
 
     name: str
     values: tuple[str, ...]
     adds_up: bool = True
+    is_bridge: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
 """Figures as people and programs read them: JSON, table and CSV (kpi-definitions.md, "How an answer looks").
 
 Here alone numbers are rounded: money half to even to the minor unit, as a decimal string; durations to
-seconds; ratios to 12 digits behind the point.
+seconds; ratios to 12 digits behind the point. Bars of a waterfall are rounded together (`aggregators.bars`).
 """
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from aggregators.bars import shown
 from aggregators.calendar import Calendar
 from aggregators.kpi import Unit
 from aggregators.kpis import registry
@@ -37,22 +38,32 @@ class Renderer:
         """A number as JSON has it."""
         if number is None:
             return None
+        read = Fraction(number) * self._scale(unit)
         match unit:
             case "money":
-                return fixed(Fraction(number) / 10**self._decimals, self._decimals)
+                return fixed(read, self._decimals)
             case "money_per_second":
-                return fixed(Fraction(number) * 1000 / 10**self._decimals, RATIO_DIGITS)
-            case "seconds":
-                return _number(Fraction(number) / 1000)
+                return fixed(read, RATIO_DIGITS)
             case _:
-                return _number(Fraction(number))
+                return _number(read)
 
     def unrounded(self, number: Number | None, unit: Unit) -> str | None:
         """A number in the unit people read, without any rounding; a fraction where no decimal ends."""
         if number is None:
             return None
-        scale = {"money": Fraction(1, 10**self._decimals), "seconds": Fraction(1, 1000)}
-        return exact_decimal(Fraction(number) * scale.get(unit, 1))
+        return exact_decimal(Fraction(number) * self._scale(unit))
+
+    def _scale(self, unit: Unit) -> Fraction:
+        """What an exact number is multiplied with to be in the unit people read."""
+        match unit:
+            case "money":
+                return Fraction(1, 10**self._decimals)
+            case "money_per_second":
+                return Fraction(1000, 10**self._decimals)
+            case "seconds":
+                return Fraction(1, 1000)
+            case "count" | "ratio":
+                return Fraction(1)
 
     def units(self, row: Row) -> tuple[Unit, Unit, Unit]:
         """The units of a row's value, numerator and denominator."""
@@ -94,8 +105,8 @@ class Renderer:
         return found if row.additive else {**found, "additive": False}
 
     def records(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
-        """The rows as a JSON list."""
-        return [self.record(row) for row in rows]
+        """The rows as a JSON list; bars that must add up do so."""
+        return [self.record(row) for row in shown(rows)]
 
 
 def csv_text(records: Sequence[dict[str, Any]]) -> str:
@@ -170,7 +181,7 @@ def _cells(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]
             record["kpi"],
             record["reading"],
             *(record["by"].get(dimension, "") for dimension in dimensions),
-            _window_text(record["window"]),
+            window_text(record["window"]),
             value_text(record["value"], record["unit"]),
             _plain(record["numerator"]),
             _plain(record["denominator"]),
@@ -215,7 +226,8 @@ def _dimensions(records: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(dimension for record in records for dimension in record["by"]))
 
 
-def _window_text(window: dict[str, Any]) -> str:
+def window_text(window: Mapping[str, Any]) -> str:
+    """A window for people: its name and its days; `now` without a name."""
     if window["start"] is None:
         return window["name"] or "now"
     days = f"{window['start']}..{window['end']}"

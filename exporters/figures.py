@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from aggregators.answer import LEVEL
+from aggregators.bars import shown
 from aggregators.calendar import Calendar, Span
 from aggregators.kpi import UNASSIGNED, Figure
 from aggregators.kpis import find_kpi, registry
@@ -279,7 +280,7 @@ class Asked:
                 found = {(reading, span.start): figures for span, figures in answered.items()}
             else:
                 rows: dict[tuple[str, object], list[tuple[tuple[str, ...], Row | Figure]]] = defaultdict(list)
-                for row in self.evaluator.answer(question):
+                for row in shown(self.evaluator.answer(question)):
                     labels = tuple([label for _, label in row.by])
                     rows[row.reading, row.window.start].append((labels, row))
                 found = dict(rows)

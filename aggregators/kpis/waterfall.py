@@ -189,7 +189,7 @@ WATERFALL = Kpi(
         "期初加各項變化恰等於期末;刪除計於當日。",
     ),
     dimensions=DEAL_DIMENSIONS,
-    partition=Partition("change", CHANGES, adds_up=False),
+    partition=Partition("change", CHANGES, adds_up=False, is_bridge=True),
     readings=(
         Reading("amount", Text("amount", "金額"), "money", amount),
         Reading("count", Text("count", "筆數"), "count", count),

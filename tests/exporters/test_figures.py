@@ -129,7 +129,34 @@ def test_the_waterfall_closes_for_every_team(found: dict[str, Series]) -> None:
         left[team] += amount
     ends = {team: amount for (team, _, _), amount in found["dealpulse_waterfall_end_amount"].items()}
     assert any(ends.values())
-    assert dict(left) == {team: pytest.approx(ends[team], abs=0.01) for team in left}
+    assert {team: round(total * 100) for team, total in left.items()} == {
+        team: round(ends[team] * 100) for team in left
+    }
+
+
+def test_the_bars_shown_close_to_the_last_cent_where_rates_leave_fractions() -> None:
+    stand = Stand(Meaning())
+    deal = {"stage": "Proposal", "amount": 100.05, "currency": "EUR", "close_date": "2026-06-01"}
+    stand.take(
+        [
+            record("fx_rate", "EUR/USD/2026-03-31", "2026-03-31T00:00:00Z", rate=1.1),
+            record("fx_rate", "EUR/USD/2026-05-20", "2026-05-20T00:00:00Z", rate=1.3),
+            record("opportunity", "a", "2026-03-01T00:00:00Z", created_at="2026-03-01T00:00:00Z", **deal),
+        ],
+        at_ms=NOW_MS,
+    )
+    metrics = KpiMetrics(stand.meaning, ALL, stand.snapshot)
+    found, _ = metrics.slow_families(["waterfall"], NOW_MS)
+    families = found["waterfall"]
+    (start,), (end,) = (
+        [round(amount * 100) for amount in families[f"dealpulse_waterfall_{part}_amount"].values()]
+        for part in ("start", "end")
+    )
+    changes = [round(amount * 100) for amount in families["dealpulse_waterfall_change_amount"].values()]
+
+    assert (start, end) == (110_06, 130_06), "each half to even: 110.055 and 130.065"
+    assert max(changes) == 20_00
+    assert start + sum(changes) == end
 
 
 def test_cohorts_add_up_to_what_was_created(found: dict[str, Series]) -> None:
