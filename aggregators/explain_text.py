@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from aggregators.render import NO_SAMPLE, columns, value_text
+from aggregators.render import NO_SAMPLE, columns, value_text, window_text
 
 
 def explanation_text(found: dict[str, Any]) -> str:
@@ -57,8 +57,20 @@ def _moves_text(against: dict[str, Any]) -> str:
         f"moved from {value_text(before['value'], before['unit'])} as of {before['as_of']} "
         f"to {value_text(after['value'], after['unit'])}"
     )
-    if not against["moved"]:
-        return f"{title}: by no record\n"
+    text = f"{title} by\n" + _moved_text(against["moved"]) if against["moved"] else f"{title}: by no record\n"
+    if "reported" not in against:
+        return text
+    reported = against["reported"]
+    for note in reported["notes"]:
+        text += f"note: {note}\n"
+    if reported["late"]:
+        text += "known before the freeze, appended after it\n" + _moved_text(
+            reported["late"], "known_at", "appended_at"
+        )
+    return text
+
+
+def _moved_text(moved: Sequence[dict[str, Any]], *more: str) -> str:
     lines = [
         [
             move["record"],
@@ -66,11 +78,12 @@ def _moves_text(against: dict[str, Any]) -> str:
             move["before"]["numerator"] if move["before"] else NO_SAMPLE,
             move["after"]["numerator"] if move["after"] else NO_SAMPLE,
             move["difference"],
+            *(move[name] or "" for name in more),
         ]
-        for move in against["moved"]
+        for move in moved
     ]
-    heads = ["record", "name", "before", "after", "difference"]
-    return f"{title} by\n" + columns(heads, lines, {"before", "after", "difference"})
+    heads = ["record", "name", "before", "after", "difference", *(name.replace("_", " ") for name in more)]
+    return columns(heads, lines, {"before", "after", "difference"})
 
 
 def _story_text(found: dict[str, Any]) -> str:
@@ -94,7 +107,7 @@ def _story_text(found: dict[str, Any]) -> str:
         [
             each["kpi"],
             ", ".join((each["reading"], *each["by"].values())),
-            each["window"] or "now",
+            window_text({**each, "name": each["window"]}),
             each["on"] or "",
             each["numerator"],
             each["note"],

@@ -203,8 +203,11 @@ def period_key(period: Period) -> str:
     return _compact(["period", period.kind, period.start.isoformat(), period.end.isoformat()])
 
 
-def period_record(period: Period, rows: int, meaning: Meaning) -> dict[str, Any]:
-    """The record that says a period is frozen: how many rows, by which definitions and settings."""
+def period_record(period: Period, rows: int, meaning: Meaning, read_ms: int | None = None) -> dict[str, Any]:
+    """The record that says a period is frozen: how many rows, by which definitions and settings.
+
+    `read_ms` is when the log was read: of what was appended later the rows know nothing.
+    """
     return {
         "period": period.kind,
         "start": period.start.isoformat(),
@@ -213,6 +216,7 @@ def period_record(period: Period, rows: int, meaning: Meaning) -> dict[str, Any]
         "rows": rows,
         "versions": {name: registry()[name].version for name in KPIS},
         "settings": meaning.digest,
+        "read_ms": read_ms,
     }
 
 
@@ -223,6 +227,8 @@ class Freeze:
     period: Period
     versions: Mapping[str, int]
     settings: str
+    read_ms: int | None = None
+    """When the log was read for it (ms since 2000); None: not told."""
 
 
 class Reported:
@@ -275,6 +281,13 @@ class Reported:
     def freeze(self, window: Window) -> Freeze | None:
         """The freeze of a window (its name: the kind of period); None if it is not frozen."""
         return self._freezes.get(window)
+
+    def frozen(self, window: Window) -> Freeze | None:
+        """The freeze of the period that has the days of a window, of its own kind if there is one."""
+        for name in (window.name, *KINDS):
+            if found := self._freezes.get(Window(name, window.start, window.end)):
+                return found
+        return None
 
     def rows(self, kpi: str, window: Window) -> list[Row]:
         """The kept rows of a KPI in a frozen period, by reading and group; none if it is not frozen."""
@@ -379,6 +392,7 @@ def _freeze(record: Mapping[str, Any]) -> Freeze:
         period,
         {str(name): int(version) for name, version in record["versions"].items()},
         str(record["settings"]),
+        None if record.get("read_ms") is None else int(record["read_ms"]),
     )
 
 

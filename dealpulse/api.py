@@ -1,7 +1,7 @@
 """Asking a running exporter over HTTP: what the command line does when it has no files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -13,15 +13,15 @@ TIMEOUT_S = 30.0
 _ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}  # noqa: S104 - read only
 
 
-def get_json(listen: str, path: str, parameters: Mapping[str, str]) -> Any:
-    """What the exporter that listens on `host:port` answers to a GET.
+def get_json(listen: str, path: str, parameters: Mapping[str, str | Sequence[str]]) -> Any:
+    """What the exporter that listens on `host:port` answers to a GET; several values repeat their parameter.
 
     Raises UsageError where it calls the question wrong, UnreachableError where it does not answer.
     """
     host, _, port = listen.rpartition(":")
     url = f"http://{_ANY_HOST.get(host, host)}:{port}{path}"
     if parameters:
-        url += f"?{urlencode(parameters)}"
+        url += f"?{urlencode(parameters, doseq=True)}"
     try:
         with urlopen(Request(url, headers={"Accept": "application/json"}), timeout=TIMEOUT_S) as reply:  # noqa: S310
             return json.load(reply)

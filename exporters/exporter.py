@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from aggregators.calendar import Calendar
-from aggregators.explain_page import explained, explained_question
+from aggregators.explain_page import explained, explained_question, pairs
 from aggregators.explain_text import explanation_text
 from aggregators.kpis import find_kpi
 from aggregators.meaning import Meaning
@@ -199,7 +199,7 @@ class Exporter:
         """A figure taken apart, or one record's story. Raises as `kpi` does."""
         self._require_numbers()
         now_ms = self._clock.now_ms()
-        where = tuple(part for part in str(asked.pop("where", "")).split(",") if part)
+        where = pairs(asked.pop("where", ()))
         asked = {"kpi": None, "entity": None, **asked}
         if asked.get("window"):
             as_of = asked.get("as_of")

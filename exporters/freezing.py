@@ -16,13 +16,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
-from aggregators.explain import Explanation
-from aggregators.explain_page import frozen_period, reported_figure
+from aggregators.as_reported import AsReported, Late, Reckoned, as_reported
+from aggregators.explain import Explanation, moves
+from aggregators.explain_page import reported_figure, reported_period
 from aggregators.kpi import Contribution
 from aggregators.kpis import find_kpi
 from aggregators.meaning import Meaning
 from aggregators.question import Question, Row
-from aggregators.reported import Reported, Schedule
+from aggregators.reported import Period, Reported, Schedule
 from events.clock import Clock
 from events.errors import DealpulseError, UnreachableError, UsageError
 from events.log import get_logger
@@ -71,17 +72,28 @@ class Freezing:
 
     async def explained(
         self, question: Question, reading: str | None, where: Mapping[str, str]
-    ) -> Explanation:
-        """The figure as it was known at its freeze, taken apart, from the log itself.
+    ) -> AsReported:
+        """The figure as it was kept, and the records it was made of, from the log itself.
 
         Raises UsageError for a window that is not frozen, UnreachableError without Kafka.
         """
-        frozen_period(self._meaning, question)
-        row, contributions, name = await self._in_child(
-            explained_as_known, self._kafka, self._meaning, self._clock.spec, question, reading, dict(where)
+        held = self.held if self._is_known else await freeze.read_reported(self._kafka)
+        period, frozen = reported_period(self._meaning, question, held)
+        read_ms = None if frozen is None else frozen.read_ms
+        name, seen, known, late = await self._in_child(
+            explained_as_known,
+            self._kafka,
+            self._meaning,
+            self._clock.spec,
+            question,
+            period,
+            read_ms,
+            reading,
+            dict(where),
         )
         kpi = find_kpi(question.kpi)
-        return Explanation(kpi, kpi.reading(name), row, contributions)
+        before, now = (Explanation(kpi, kpi.reading(name), *each) for each in (seen, known))
+        return as_reported(period, Reckoned(before, now, late), question, held, frozen, self._meaning.digest)
 
     async def _follow(self) -> None:
         while True:
@@ -161,19 +173,49 @@ def freeze_due(kafka: KafkaSettings, meaning: Meaning, clock: str, settled_s: fl
     return len(asyncio.run(freeze.freeze(kafka, meaning, Clock.parse(clock), settled_s=settled_s)))
 
 
+_Figure = tuple[Row, tuple[Contribution, ...], Row | None]
+"""A figure and its records: what of an explanation may go from process to process."""
+
+
 def explained_as_known(
     kafka: KafkaSettings,
     meaning: Meaning,
     clock: str,
     question: Question,
+    period: Period,
+    read_ms: int | None,
     reading: str | None,
     where: Mapping[str, str],
-) -> tuple[Row, tuple[Contribution, ...], str]:
-    """In a child: the figure as known at its freeze; its row, its records, and the reading's name."""
+) -> tuple[str, _Figure, _Figure, Mapping[str, Late]]:
+    """In a child: what `reckoned` gives of the log, and the reading's name first."""
     history = asyncio.run(freeze.read_log(kafka, Clock.parse(clock)))
-    period = frozen_period(meaning, question)
-    found = reported_figure(history.company(meaning, period.frozen_ms), question, reading, where)
-    return found.row, found.contributions, found.reading.name
+    found = reckoned(history, meaning, question, period, read_ms, reading, where)
+    seen, known = ((each.row, each.contributions, each.bar) for each in (found.seen, found.known))
+    return found.seen.reading.name, seen, known, found.late
+
+
+def reckoned(
+    history: freeze.Log,
+    meaning: Meaning,
+    question: Question,
+    period: Period,
+    read_ms: int | None,
+    reading: str | None,
+    where: Mapping[str, str],
+) -> Reckoned:
+    """The figure of a freeze, of what the log had when it was read for it, and of what it has now.
+
+    Where both are the same, or nobody told when it was read, they are one.
+    """
+    frozen_ms = period.frozen_ms
+    known = reported_figure(history.company(meaning, frozen_ms), question, period, reading, where)
+    late = history.late(frozen_ms, read_ms)
+    if not late:
+        return Reckoned(known, known, {})
+    seen = reported_figure(history.company(meaning, frozen_ms, read_ms), question, period, reading, where)
+    moved = {move.record for move in moves(seen, known)}
+    told = {f"{each.event.entity}/{each.event.subject}": Late(each.known_ms, each.first_ms) for each in late}
+    return Reckoned(seen, known, {record: told[record] for record in moved if record in told})
 
 
 def _answer(answers: Connection) -> tuple[str, Any]:

@@ -164,13 +164,22 @@ EXPLAIN_PARAMETERS: Mapping[str, Callable[[str], Any]] = {
     "per_page": int,
 }
 
+REPEATED = frozenset({"where"})
+"""Parameters that may stand there several times, each for one more group."""
+
 
 def _asked(request: web.Request, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """The parameters of a request, of their types. Raises UsageError for an unknown or wrong one."""
+    """The parameters of a request, of their types, those that may repeat as lists.
+
+    Raises UsageError for an unknown or wrong one.
+    """
     asked: dict[str, Any] = {}
     for name, value in request.query.items():
         if name not in known:
             raise UsageError(f"there is no parameter {name!r}; there are {', '.join(known)}")
+        if name in REPEATED:
+            asked.setdefault(name, []).append(value)
+            continue
         try:
             asked[name] = known[name](value)
         except ValueError:

@@ -67,11 +67,16 @@ class NotSettledError(DealpulseError):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An event of the log, when it was known, and when its record was appended (ms since 2000)."""
+    """An event of the log, when it was known, and when its record was appended: lately and first (ms since 2000)."""
 
     known_ms: int
     append_ms: int
+    first_ms: int
     event: Event
+
+    def came_after(self, read_ms: int | None) -> bool:
+        """Whether it was first appended after an instant; None: that cannot be told, so no."""
+        return read_ms is not None and self.first_ms > read_ms
 
 
 @dataclass
@@ -88,11 +93,20 @@ class Log:
         """The first instant at which anything was known; None for an empty log."""
         return self.events[0].known_ms if self.events else None
 
-    def company(self, meaning: Meaning, known_by_ms: int) -> Company:
-        """The company as it was known by an instant."""
+    def company(self, meaning: Meaning, known_by_ms: int, read_ms: int | None = None) -> Company:
+        """The company as it was known by an instant; with `read_ms` by a log that was read then."""
         return Company.from_events(
-            meaning, (each.event for each in self.events if each.known_ms <= known_by_ms)
+            meaning,
+            (
+                each.event
+                for each in self.events
+                if each.known_ms <= known_by_ms and not each.came_after(read_ms)
+            ),
         )
+
+    def late(self, known_by_ms: int, read_ms: int | None) -> list[Known]:
+        """What says it was known by an instant, and was first appended after the log had been read."""
+        return [each for each in self.events if each.known_ms <= known_by_ms and each.came_after(read_ms)]
 
     def last_append_ms(self, known_by_ms: int) -> int:
         """When the last record of what was known by an instant was appended."""
@@ -160,7 +174,8 @@ def _known(topic: str, record: Any, clock: Clock) -> Known:
     event = read(record.value, topic)
     append_ms = clock.shown_ms(record.timestamp - EPOCH_UNIX_S * 1000)
     first_ms = clock.shown_ms(first_append_unix_ms(record) - EPOCH_UNIX_S * 1000)
-    return Known(first_ms if event.recorded_ms is None else event.recorded_ms, append_ms, event)
+    known_ms = first_ms if event.recorded_ms is None else event.recorded_ms
+    return Known(known_ms, append_ms, first_ms, event)
 
 
 def first_append_unix_ms(record: Any) -> int:
@@ -303,7 +318,7 @@ async def _write(
             await producer.send_and_wait(
                 REPORTED,
                 key=period_key(period).encode(),
-                value=_json(period_record(period, len(rows), meaning)),
+                value=_json(period_record(period, len(rows), meaning, history.read_ms)),
             )
             found.append(Frozen(period, len(rows)))
             log.info("period.frozen", period=str(period), rows=len(rows))

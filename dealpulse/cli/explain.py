@@ -23,7 +23,10 @@ from events.errors import FaultFoundError, UsageError
 )
 @click.option("--reading", help="Which reading; default: the primary one.")
 @click.option(
-    "--where", multiple=True, metavar="DIMENSION=LABEL", help="Which group, as in rep=ann or team=North."
+    "--where",
+    multiple=True,
+    metavar="DIMENSION=LABEL",
+    help="Which group, as in rep=ann; one for each dimension.",
 )
 @click.option("--window", metavar="WINDOW", help="As of `dealpulse kpi`.")
 @click.option("--as-of", metavar="DAY|INSTANT", help="The end of that day, or that instant. Default: now.")
@@ -106,10 +109,10 @@ def _from_exporter(invocation: Invocation, where: tuple[str, ...], asked: dict[s
     from dealpulse.api import get_json
 
     listen = invocation.settings().exporter.listen
-    parameters = {name: str(value) for name, value in asked.items() if value not in (None, "")}
-    if where:
-        parameters["where"] = ",".join(where)
-    found: dict[str, Any] = get_json(listen, "/api/explain", parameters)
+    parameters: dict[str, str | tuple[str, ...]] = {
+        name: str(value) for name, value in asked.items() if value not in (None, "")
+    }
+    found: dict[str, Any] = get_json(listen, "/api/explain", {**parameters, "where": where})
     return found
 
 

@@ -252,7 +252,7 @@ def test_against_reported_lists_the_records_that_moved_the_figure() -> None:
         recorded(opp("c", "2026-03-21", stage="Won", amount="9"), "2026-05-02"),
     )
     question = Question("won", end_of("2026-06-30"), "2026-01-01..2026-03-31")
-    before = reported_figure(company.known_by(Q1.frozen_ms), question, "amount", {})
+    before = reported_figure(company.known_by(Q1.frozen_ms), question, Q1, "amount", {})
     found = moves(before, explain(company, question, "amount", {}))
 
     assert [(each.record, each.difference) for each in found] == [

@@ -8,13 +8,16 @@ import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from aggregators.meaning import Meaning
+from dealpulse.cli import main
 from events.clock import Clock
 from events.log import captured
 from exporters.exporter import Exporter
@@ -269,6 +272,57 @@ def test_a_fault_of_its_own_is_a_problem_and_a_line_in_the_log(
     assert [line["error"] for line in lines if line["event"] == "request.failed"] == [
         "ZeroDivisionError: a mistake"
     ]
+
+
+def korea() -> Stand:
+    stand = Stand(Meaning())
+    stand.take(
+        [
+            record("account", "acme", "2026-01-01T00:00:00Z", region="Korea, Republic of"),
+            record("employee", "ann", "2026-01-01T00:00:00Z", hired_on="2026-01-01", team="North"),
+            record("opportunity", "a", "2026-05-02T00:00:00Z", account_id="acme", owner_id="ann"),
+            record("opportunity", "a", "2026-05-03T00:00:00Z", stage="Closed Won"),
+            record("opportunity", "b", "2026-05-03T00:00:00Z", stage="Closed Won"),
+        ],
+        at_ms=NOW_MS,
+    )
+    return stand
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ["region=Korea, Republic of"],
+        ["region=Korea, Republic of", "team=North"],
+        ["region=Korea, Republic of,team=North"],  # as it was before each had a parameter of its own
+    ],
+)
+def test_a_group_may_have_a_comma_in_its_name(where: list[str]) -> None:
+    async def questions(get: Get) -> None:
+        answer = await get("/api/explain?" + urlencode({"kpi": "won", "where": where}, doseq=True))
+        found = await answer.json()
+        assert (answer.status, found["value"]) == (200, 1), found
+        assert found["by"]["region"] == "Korea, Republic of"
+
+    asked(exporter_of(korea(), Frozen()), questions)
+
+
+def test_the_command_line_asks_a_running_exporter_for_such_a_group() -> None:
+    arguments = ["explain", "won", "--where", "region=Korea, Republic of", "--where", "team=North", "--json"]
+
+    async def run() -> Any:
+        async with TestServer(application(exporter)) as server:
+            environ = {"DEALPULSE_EXPORTER__LISTEN": f"{server.host}:{server.port}"}
+            return await asyncio.to_thread(CliRunner().invoke, main, arguments, env=environ)
+
+    exporter = exporter_of(korea(), Frozen())
+    try:
+        result = asyncio.run(run())
+    finally:
+        exporter.close()
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["value"], found["by"]) == (1, {"region": "Korea, Republic of", "team": "North"})
 
 
 def test_unknown_paths_are_text_and_the_landing_page_has_links(stand: Stand) -> None:

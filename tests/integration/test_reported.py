@@ -196,6 +196,26 @@ def test_frozen_figures_stay_whatever_comes_later_and_whatever_redis_loses(
     moved = {(each["kpi"], each["reading"], *each["by"].values()) for each in quarter["differences"]}
     assert {("won", "count"), ("won", "count", "ann"), ("won", "amount")} <= moved
 
+    wait_for_all(installation.brokers, installation.redis_url)
+    wait_until(lambda: installation.sides(kpi="won") == (3, 2, 1), "the exporter has e")
+    told = installation.dealpulse("explain", "won", "--reading", "amount", "--against", "reported")["against"]
+    assert (told["before"]["value"], told["reported"]["log"]["value"], told["after"]["value"]) == (
+        "13.00",
+        "14.00",
+        "17.00",
+    )
+    assert [(each["record"], each["difference"]) for each in told["moved"]] == [
+        ("opportunity/d", "9"),
+        ("opportunity/b", "-6"),
+        ("opportunity/e", "1"),
+    ]
+    (late,) = told["reported"]["late"]
+    assert (late["record"], late["known_at"][:10], late["appended_at"][:10]) == (
+        "opportunity/e",
+        "2026-06-21",
+        "2026-07-10",
+    )
+
 
 def test_an_exporter_freezes_by_itself_and_a_recomputation_of_a_whole_company_agrees(
     empty_broker: Broker,

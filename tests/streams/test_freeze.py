@@ -18,7 +18,7 @@ def test_a_long_reading_settles_nothing() -> None:
     (period, *_) = Schedule(Meaning()).due(now_ms, now_ms - 90 * 86_400_000)
     event = read(envelope("opportunity", "changed", "opp-1", 1, {"stage": "Proposal"}))
     began_ms = now_ms - 600_000
-    came_in = Known(period.frozen_ms - 1, began_ms - 1_000, event)
+    came_in = Known(period.frozen_ms - 1, began_ms - 1_000, began_ms - 1_000, event)
 
     with pytest.raises(NotSettledError, match="came in 1 s ago"):
         _require_settled(Log([came_in], read_ms=began_ms), period, CLOCK, 60.0)
