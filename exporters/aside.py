@@ -9,6 +9,7 @@ import contextlib
 import os
 import pickle
 import signal
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -25,44 +26,68 @@ class Aside:
 
     def __init__(self) -> None:
         self._child: int | None = None
+        self._is_stopped = False
+        self._lock = threading.Lock()
+        """Between starting, ending and stopping a child: none is missed, and no stranger killed."""
 
     def start(self, job: Callable[[], Any]) -> int:
-        """Fork, and let the child work. Returns the file descriptor that `answer` reads."""
-        reading, writing = os.pipe()
-        with warnings.catch_warnings():
-            # Python warns that other threads may hold locks at this moment. The child computes on plain
-            # values, writes to its pipe and ends: it logs nothing, opens nothing, and never comes back.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            _close_all_but(writing)
-            _work(job, writing)
-        os.close(writing)
-        self._child = child
+        """Fork, and let the child work. Returns the file descriptor that `answer` reads. Raises AsideError."""
+        with self._lock:
+            if self._is_stopped:
+                raise AsideError("nothing is worked out any more: the exporter stops")
+            reading, writing = os.pipe()
+            try:
+                child = _forked()
+            except OSError as error:
+                os.close(reading)
+                os.close(writing)
+                raise AsideError(f"no child can be started to work figures out: {error}") from error
+            if child == 0:
+                _close_all_but(writing)
+                _work(job, writing)
+            os.close(writing)
+            self._child = child
         return reading
 
     def answer(self, reading: int) -> Any:
         """What the job gave; blocks until the child has ended. Raises AsideError."""
         with os.fdopen(reading, "rb") as pipe:
             said = pipe.read()
-        self._reap()
-        if not said:
+        code = self._reap()
+        if not said or code:
+            how = f" (signal {-code})" if code and code < 0 else ""
             raise AsideError(
-                "the child that works figures out ended without an answer: see the memory limits"
+                f"the child that works figures out ended without an answer{how}: see the memory limits"
             )
-        return pickle.loads(said)  # noqa: S301 - from our own child
+        try:
+            return pickle.loads(said)  # noqa: S301 - from our own child
+        except (pickle.UnpicklingError, EOFError) as error:
+            raise AsideError(f"the child that works figures out gave half an answer: {error}") from error
 
     def stop(self) -> None:
-        """End a child that is still at work."""
-        if self._child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._child, signal.SIGKILL)
+        """End a child that is still at work; there will be no other."""
+        with self._lock:
+            self._is_stopped = True
+            if self._child is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._child, signal.SIGKILL)
 
-    def _reap(self) -> None:
-        if self._child is not None:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._child, 0)
-            self._child = None
+    def _reap(self) -> int | None:
+        """The exit code of the child, which has closed its pipe; below 0: the signal that ended it."""
+        with self._lock:
+            child, self._child = self._child, None
+            if child is not None:
+                with contextlib.suppress(ChildProcessError):
+                    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return None
+
+
+def _forked() -> int:
+    with warnings.catch_warnings():
+        # Python warns that other threads may hold locks at this moment. The child computes on plain
+        # values, writes to its pipe and ends: it logs nothing, opens nothing, and never comes back.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _close_all_but(kept: int) -> None:

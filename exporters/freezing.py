@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
@@ -57,6 +58,7 @@ class Freezing:
         self._kafka, self._meaning, self._clock = kafka, meaning, clock
         self._schedule = Schedule(meaning)
         self._children: set[SpawnProcess] = set()
+        self._is_stopped, self._lock = False, threading.Lock()
         self._tried_ms = -freeze.LOOK_BACK_MS * 100
 
     async def run(self, ready: Callable[[], bool]) -> None:
@@ -66,9 +68,11 @@ class Freezing:
             group.create_task(self._freeze(ready))
 
     def stop(self) -> None:
-        """End the children that are at work: what they have not written is frozen later."""
-        for child in tuple(self._children):
-            child.kill()
+        """End the children that are at work; there will be no others. What they have not written is frozen later."""
+        with self._lock:
+            self._is_stopped = True
+            for child in tuple(self._children):
+                child.kill()
 
     async def explained(
         self, question: Question, reading: str | None, where: Mapping[str, str]
@@ -148,8 +152,12 @@ class Freezing:
         context = multiprocessing.get_context("spawn")
         answers, tells = context.Pipe(duplex=False)
         child = context.Process(target=_work, args=(tells, work, args), daemon=True, name="dealpulse-freeze")
-        await asyncio.to_thread(child.start)
-        self._children.add(child)
+        try:
+            await asyncio.to_thread(self._start, child)
+        except OSError as error:
+            answers.close()
+            tells.close()
+            raise ChildFailedError(f"no child can be started to read the log: {error}") from error
         tells.close()
         try:
             kind, found = await asyncio.to_thread(_answer, answers)
@@ -161,6 +169,13 @@ class Freezing:
         if kind == "error":
             raise found
         return found
+
+    def _start(self, child: SpawnProcess) -> None:
+        with self._lock:
+            if self._is_stopped:
+                raise ChildFailedError("nothing is frozen any more: the exporter stops")
+            child.start()
+            self._children.add(child)
 
 
 def _take(into: Reported, values: Sequence[bytes | None]) -> None:
@@ -221,7 +236,7 @@ def reckoned(
 def _answer(answers: Connection) -> tuple[str, Any]:
     try:
         found: tuple[str, Any] = answers.recv()
-    except EOFError:
+    except (EOFError, OSError):  # OSError: killed in the middle of its answer
         raise ChildFailedError(
             "the child that reads the log ended without an answer: see its memory"
         ) from None

@@ -1,5 +1,7 @@
 """Working something out aside, in a forked child."""
 
+import os
+import select
 import signal
 import socket
 
@@ -31,6 +33,27 @@ def test_a_child_that_ends_without_an_answer_is_said() -> None:
 
     with pytest.raises(AsideError, match="without an answer"):
         aside.answer(aside.start(lambda: 1 // 0))
+
+
+def test_half_an_answer_is_none() -> None:
+    """As when the child is killed for want of memory while it writes."""
+    aside = Aside()
+    reading = aside.start(lambda: bytes(10_000_000))
+    assert select.select([reading], [], [], 10.0)[0], "the child writes"
+    child = aside._child
+    assert child is not None
+    os.kill(child, signal.SIGKILL)
+
+    with pytest.raises(AsideError, match=r"without an answer \(signal 9\)"):
+        aside.answer(reading)
+
+
+def test_after_a_stop_no_child_is_started() -> None:
+    aside = Aside()
+    aside.stop()
+
+    with pytest.raises(AsideError, match="stops"):
+        aside.start(lambda: 1)
 
 
 def test_a_child_at_work_holds_no_port_of_its_parent() -> None:
