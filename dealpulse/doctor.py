@@ -268,7 +268,10 @@ def _pending_entities(settings: RedisSettings, partitions: int) -> Iterator[Chec
     found = [
         f"{shard.rpartition('/')[0]} {subject} of {source}"
         for shard, lines in zip(shards, told, strict=True)
-        for source, _, subject in (line.partition("\t") for line in (lines or b"").decode().splitlines())
+        # Not by `splitlines`: names may hold what Unicode counts as the end of a line.
+        for source, _, subject in (
+            line.partition("\t") for line in (lines or b"").decode().split("\n") if line
+        )
     ]
     if found:
         yield Check(

@@ -2,13 +2,14 @@
 
 import asyncio
 import gc
+import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from aggregators.calendar import Calendar
 from aggregators.explain_page import explained, explained_question, pairs
@@ -23,31 +24,38 @@ from aggregators.state import fingerprint
 from aggregators.tables.answer import is_fast
 from aggregators.tables.owners import owners
 from events.clock import Clock
-from events.errors import DealpulseError, UnreachableError
+from events.errors import UnreachableError
 from events.log import get_logger
 from events.settings import KafkaSettings
 from events.topics import TOPICS
-from exporters.aside import Aside
 from exporters.evaluate import Evaluator
 from exporters.exposition import Exposition, Samples
 from exporters.family import Family
+from exporters.faults import Faults
 from exporters.figures import Series
 from exporters.freezing import Freezing
 from exporters.metrics import EngineMetrics, KpiMetrics
 from exporters.noted import Noted
 from exporters.reported import ReportedFigures
 from exporters.settings import AlertSettings, ExporterSettings
+from exporters.slow import SlowFigures
 from exporters.snapshot import Snapshot
 from exporters.windows import asked_window
 from streams.follower import Follower, ShardState
+from streams.histories import Histories
 from streams.settings import RedisSettings
+
+if TYPE_CHECKING:
+    from exporters.server import Server
 
 log = get_logger("exporter")
 
 Result = TypeVar("Result")
-_SLOW_PAUSE_S: Final = 1.0
 MOST_NAMED: Final = 100
 """Owners named in one answer; all of them are counted."""
+STOP_WITHIN_S: Final = 15.0
+"""A stop takes at most this, and a moment; what is under way then is left: an exporter holds no truth."""
+_AGAIN_S: Final = 5.0
 _FREEZE_EVERY: Final = 50_000
 """Entities: a full collection over so many takes some 20 ms."""
 
@@ -59,6 +67,10 @@ class Check:
     name: str
     ok: bool
     detail: str
+
+
+class UnreadableError(UnreachableError):
+    """What Redis holds of a shard cannot be read, and a question needs it; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +102,15 @@ class Exporter:
         shards = [(topic, partition) for topic in TOPICS for partition in range(config.kafka.partitions)]
         self.snapshot = Snapshot(config.meaning, shards)
         self._engine = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evaluate")
-        self._evaluator, self._aside = Evaluator(self.snapshot), Aside()
+        self._evaluator = Evaluator(self.snapshot)
         self._kpis = KpiMetrics(config.meaning, config.exporter, self.snapshot)
+        self._slow = SlowFigures(
+            self._kpis,
+            clock,
+            on_engine=self._on_engine,
+            read_statements=self._read_statements,
+            is_ready=self._has_numbers,
+        )
         self._self = EngineMetrics(
             config.meaning, config.alerts, self.snapshot, clock, version=config.version
         )
@@ -112,20 +131,37 @@ class Exporter:
             sink=_Watched(self.snapshot, self._self, clock),
             executor=self._engine,
         )
+        self._histories, self._faults = Histories(config.redis, self._follower), Faults()
 
     async def run(self) -> None:
         """Follow the shards and keep the slow figures current, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follower.run())
-            group.create_task(self._keep_slow_figures())
-            group.create_task(self._freezing.run(lambda: self.snapshot.fresh_ms is not None))
-            noted = Noted(self._config.redis, self.snapshot, self._self, self._clock)
-            group.create_task(noted.run())
+        noted = Noted(self._config.redis, self.snapshot, self._self, self._clock)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follower.run())
+                group.create_task(self._slow.run())
+                group.create_task(self._going_on("freezing", partial(self._freezing.run, self._has_numbers)))
+                group.create_task(self._going_on("notes", noted.run))
+        finally:
+            await self._histories.close()
+
+    async def _going_on(self, doing: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin again where a fault ends it: what is done beside must not cost the figures."""
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - a fault of ours, told with where it arose
+                self._faults.tell(doing, error)
+            await asyncio.sleep(_AGAIN_S)
+
+    def end_children(self) -> None:
+        """End the children that are at work, at once; there will be no others."""
+        self._slow.stop()
+        self._freezing.stop()
 
     def close(self) -> None:
-        """Let the evaluating thread end, and a child that is at work."""
-        self._aside.stop()
-        self._freezing.stop()
+        """Let the evaluating thread end, and the children."""
+        self.end_children()
         self._engine.shutdown(wait=True, cancel_futures=True)
 
     # Answers
@@ -248,7 +284,7 @@ class Exporter:
 
     def readiness(self) -> list[Check]:
         """Whether one complete merge is held, it is not stale, and Redis answers."""
-        missing = sorted(shard for shard, state in self.snapshot.shards.items() if state is None)
+        missing = self.snapshot.missing_shards
         age_ms = self._age_ms()
         limit_s = self._config.exporter.max_staleness
         return [
@@ -259,15 +295,36 @@ class Exporter:
                 "no complete merge yet" if age_ms is None else f"true as of {age_ms / 1000:.1f} s ago",
             ),
             Check("redis", self.snapshot.is_store_up, "answers" if self.snapshot.is_store_up else "away"),
+            self._figures(limit_s),
         ]
+
+    def _figures(self, limit_s: float) -> Check:
+        """Whether the slow figures move: a moment's lateness is told, and no reason to be left alone."""
+        slow, true_ms = self._slow, self._kpis.slow_evaluated_ms
+        since = "never worked out" if true_ms is None else f"true as of {self._render.instant(true_ms)}"
+        if not slow.why:
+            return Check("figures", True, since)
+        ok = not slow.is_fault and slow.still_s <= limit_s
+        return Check("figures", ok, f"those of sets and histories stand still, {since}: {slow.why}")
 
     # Evaluation
 
     async def _read_statements(self) -> None:
         """Bring the histories up to date: the waterfall and a deal's story need every statement."""
         async with self._reading:
-            found = await self._follower.statements(self.snapshot.statements_held())
-            await self._on_engine(partial(self.snapshot.take_statements, found))
+            found = await self._histories.news(self.snapshot.statements_held(), self.snapshot.unreadable)
+            failed = await self._on_engine(partial(self.snapshot.take_statements, found))
+        for shard, error in failed.items():
+            log.error("shard.unreadable", shard=shard, part="statements", error=error)
+        if self.snapshot.unreadable:
+            shards = sorted(self.snapshot.unreadable)
+            raise UnreadableError(
+                f"The statements of {', '.join(shards)} in Redis cannot be read. `dealpulse rebuild --partition "
+                f"{shards[0]}` writes them anew from the log, as does the worker that loads them next."
+            )
+
+    def _has_numbers(self) -> bool:
+        return self.snapshot.fresh_ms is not None
 
     def _require_numbers(self) -> None:
         if self.snapshot.fresh_ms is None:
@@ -301,29 +358,6 @@ class Exporter:
         reported = self._reported.families(self._freezing.held, self._evaluator, now_ms)
         return {**self._kpis.evaluate(now_ms, names), **reported}
 
-    async def _keep_slow_figures(self) -> None:
-        """KPIs about sets and plug-ins, worked out aside: changes and scrapes never wait for them."""
-        while True:
-            if self.snapshot.fresh_ms is not None:
-                now_ms = self._clock.now_ms()
-                if due := self._kpis.slow_due(now_ms):
-                    await self._work_out(due, now_ms)
-            await asyncio.sleep(_SLOW_PAUSE_S)
-
-    async def _work_out(self, due: Mapping[str, object], now_ms: int) -> None:
-        try:
-            await self._read_statements()
-            await self._on_engine(self._kpis.prepare_slow)
-            job = partial(self._kpis.slow_families, tuple(due), now_ms)
-            reading = await self._on_engine(partial(self._aside.start, job))
-            families, failed = await asyncio.to_thread(self._aside.answer, reading)
-        except DealpulseError as error:
-            log.warning("figures.late", error=error)
-            return
-        self._kpis.keep(families, failed, due)
-        for kpi, why in failed.items():
-            log.error("figures.failed", kpi=kpi, error=why)
-
     def _rendered(
         self,
         kpis: Mapping[str, Series],
@@ -336,7 +370,7 @@ class Exporter:
         age_ms = self._age_ms()
         if age_ms is not None and age_ms <= self._config.exporter.max_staleness * 1000:
             families = self._shown(kpis, whole=not names)
-        families += self._self.families(evaluated_ms)
+        families += self._self.families(evaluated_ms, self._kpis.slow_evaluated_ms)
         series = sum(len(samples) for _, samples in families if isinstance(samples, dict))
         return self._exposition.render(families, openmetrics=openmetrics, names=names), series
 
@@ -390,21 +424,45 @@ async def _run(config: ExporterConfig, clock: Clock, listening: Callable[[str], 
     from exporters.server import serve
 
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     exporter = Exporter(config, clock)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _signalled, number, stop, exporter)
     server = await serve(exporter, config.exporter.listen)
+    working, told = asyncio.create_task(exporter.run()), asyncio.create_task(stop.wait())
+    is_told = False
     try:
         listening(server.address)
         log.info("exporter.starts", listen=server.address)
-        working, told = asyncio.create_task(exporter.run()), asyncio.create_task(stop.wait())
         await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             working.result()
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        is_told = True
         return 0
     finally:
-        await server.stop()
-        exporter.close()
+        told.cancel()
+        await _leave(exporter, server, working, code=0 if is_told else 1)
         log.info("exporter.stops")
+
+
+def _signalled(number: signal.Signals, stop: asyncio.Event, exporter: Exporter) -> None:
+    """The first signal asks to stop, the second one ends at once."""
+    if stop.is_set():
+        log.warning("exporter.ends_at_once", signal=number.name)
+        exporter.end_children()
+        os._exit(130)
+    stop.set()
+
+
+async def _leave(exporter: Exporter, server: "Server", working: "asyncio.Task[None]", *, code: int) -> None:
+    """End everything, in a bounded time: what the evaluating thread is at cannot be interrupted."""
+    exporter.end_children()
+    try:
+        async with asyncio.timeout(STOP_WITHIN_S):
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await server.stop()
+            await asyncio.to_thread(exporter.close)
+    except TimeoutError:
+        log.warning("exporter.stop_late", seconds=STOP_WITHIN_S)
+        exporter.end_children()
+        os._exit(code)

@@ -54,6 +54,8 @@ class KpiMetrics:
         self._slow: dict[str, dict[str, Series]] = {}
         self._slow_tokens: dict[str, object] = {}
         self._slow_ms: int | None = None
+        self.slow_evaluated_ms: int | None = None
+        """The instant that the figures worked out aside are true for; None until they are worked out."""
         self._slow_kpis = [name for name, kpi in registry().items() if not is_prompt(kpi)]
         self._prompt_kpis = [name for name in self._figures.kpis if is_prompt(find_kpi(name))]
         self._by_purchases = meaning.kpis.customer_basis == "purchases"
@@ -73,6 +75,8 @@ class KpiMetrics:
         due = {kpi: token for kpi, token in tokens.items() if self._slow_tokens.get(kpi) != token}
         if due:
             self._slow_ms = now_ms
+        else:  # nothing has changed since
+            self.slow_evaluated_ms = now_ms
         return due
 
     def _token(self, kpi: str, now_ms: int) -> object:
@@ -110,6 +114,7 @@ class KpiMetrics:
     ) -> None:
         """Show these from now on, and none of those that failed; `due` is what `slow_due` gave."""
         self._slow.update(families)
+        self.slow_evaluated_ms = self._slow_ms
         self._slow_tokens.update({kpi: token for kpi, token in (due or {}).items() if kpi in families})
         for kpi in failed:
             self._slow.pop(kpi, None)
@@ -201,13 +206,16 @@ class EngineMetrics:
         self._delay_counts[bisect_left(VISIBILITY_BUCKETS, seconds)] += 1
         self._delay_total += seconds
 
-    def families(self, evaluated_ms: int | None) -> Iterator[tuple[Family, Samples]]:
+    def families(
+        self, evaluated_ms: int | None, slow_evaluated_ms: int | None = None
+    ) -> Iterator[tuple[Family, Samples]]:
         """The engine families served by an exporter, in the order of the registry."""
         snapshot = self._snapshot
         found: dict[str, Samples] = {
             "build_info": {(self._version, "", platform.python_version()): 1.0},
             "freshness_timestamp_seconds": _one(self._real(snapshot.fresh_ms)),
             "evaluated_timestamp_seconds": _one(self._real(evaluated_ms)),
+            "slow_evaluated_timestamp_seconds": _one(self._real(slow_evaluated_ms)),
             "last_event_timestamp_seconds": {
                 (topic,): self._real_s(newest) for topic, newest in snapshot.newest_event_ms().items()
             },

@@ -16,7 +16,7 @@ from aggregators.tables.deals import DealTable
 from aggregators.tables.rebuilt import TabledDeals
 from events.canonical import order_key
 from events.topics import entity_of
-from streams.follower import COUNTS, DEALS, ShardState
+from streams.follower import CANNOT_BE_READ, COUNTS, DEALS, ShardState
 
 
 class Snapshot:
@@ -29,6 +29,8 @@ class Snapshot:
             f"{topic}/{partition}": None for topic, partition in shards
         }
         self.reasons: dict[str, str] = {}
+        self.unreadable: dict[str, str] = {}
+        """Shards whose statements cannot be read, though their facts can: the token they were given under."""
         self.is_store_up = False
         self._rest: dict[str, list[bytes]] = defaultdict(list)  # statement chunks of the other shards
         self._histories: dict[str, tuple[str, int, DealState]] = {}
@@ -90,21 +92,32 @@ class Snapshot:
             self._stale = True
         self.shards[shard] = None
         self.reasons[shard] = reason
+        self.unreadable.pop(shard, None)
 
     # Read when somebody asks for histories
 
     def statements_held(self) -> dict[str, tuple[str, int]]:
-        """Per shard of opportunities the generation and the number of chunks of statements held."""
-        return {shard: (generation, count) for shard, (generation, count, _) in self._histories.items()}
+        """Per shard of opportunities the token and the number of chunks of statements held."""
+        return {shard: (token, count) for shard, (token, count, _) in self._histories.items()}
 
-    def take_statements(self, found: Mapping[str, tuple[str, list[bytes]]]) -> None:
-        """Take in what is new in the statements of each shard of opportunities."""
-        for shard, (generation, chunks) in found.items():
+    def take_statements(self, found: Mapping[str, tuple[str, list[bytes]]]) -> dict[str, Exception]:
+        """Take in what is new in the statements of each shard of opportunities.
+
+        Returns of which shards it cannot be read, and why: what is held of these stays.
+        """
+        failed: dict[str, Exception] = {}
+        for shard, (token, chunks) in found.items():
             held, count, state = self._histories.get(shard, ("", 0, None))
-            if state is None or held != generation:
+            if state is None or held != token:
                 state, count = DealState(DEALS, 0, 1, "murmur2", self.meaning), 0
-            state.load(chunks)
-            self._histories[shard] = generation, count + len(chunks), state
+            try:
+                state.load(chunks)
+            except CANNOT_BE_READ as error:
+                self.unreadable[shard], failed[shard] = token, error
+                continue
+            self._histories[shard] = token, count + len(chunks), state
+            self.unreadable.pop(shard, None)
+        return failed
 
     @property
     def tabled(self) -> TabledDeals:
@@ -133,9 +146,14 @@ class Snapshot:
         return all(self.shards.values())
 
     @property
+    def missing_shards(self) -> list[str]:
+        """The shards that are not in the merge, or of which only the facts are."""
+        return sorted({shard for shard, state in self.shards.items() if state is None} | {*self.unreadable})
+
+    @property
     def partitions_missing(self) -> int:
-        """How many shards are not in the merge."""
-        return sum(state is None for state in self.shards.values())
+        """How many these are."""
+        return len(self.missing_shards)
 
     @property
     def fresh_ms(self) -> int | None:

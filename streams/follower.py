@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 
 from aggregators.state import UNREADABLE
-from events.errors import UnreachableError
 from events.log import get_logger
 from streams.settings import RedisSettings
 
@@ -27,6 +26,8 @@ log = get_logger("follower")
 
 DEALS = "crm.opportunity"
 COUNTS = ("applied", "unchanged", "rekeyed", "dead_lettered")
+CANNOT_BE_READ: Final = (*UNREADABLE, AttributeError)
+"""What taking in a chunk raises that is not as it was written: a number, say, where a text should be."""
 _BLOCK_MS = 200
 
 
@@ -96,8 +97,18 @@ class Follower:
         """How many chunks of its list are held of each shard: after a gap those behind them are read."""
         self._last: dict[str, bytes | None] = {}
         """The last of them; None if it is not known."""
+        self._loads: Counter[str] = Counter()
+        """How often each shard was loaded as a whole."""
         self._unreadable: dict[str, str] = {}
         """Shard -> the generation of it that could not be read."""
+        self._torn: set[str] = set()
+        """Shards of which the sink may lack something that is said to be held: to be loaded as a whole."""
+        self._behind: dict[str, int] = {}
+        """Shards that were seen at a later offset than is held, and which is held."""
+        self._waiting: set[str] = set()
+        """Shards with a gap that could not be closed: their deltas are passed over until the next comparison."""
+        self._kept: dict[str, str] = {}
+        """Shards that are held at a higher offset than Redis', and the generation that is there."""
         self._redis: Any = None
 
     async def run(self) -> None:
@@ -116,25 +127,14 @@ class Follower:
         finally:
             await self._redis.aclose()
 
-    async def statements(self, held: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, list[bytes]]]:
-        """What is new in the statements of each shard of opportunities.
+    def held(self, shard: str) -> tuple[ShardState, str] | None:
+        """What is held of a shard, and a token that another load of the whole or generation changes."""
+        state = self._held.get(shard)
+        return None if state is None else (state, f"{state.generation}/{self._loads[shard]}")
 
-        `held` says of a shard the generation and the number of chunks that the caller has; the answer
-        gives its generation and the chunks from there on, or all chunks if the generation is another.
-        Raises UnreachableError.
-        """
-        shards = [name for name, topic in self._shards.items() if topic == DEALS and name in self._held]
-        found: dict[str, tuple[str, list[bytes]]] = {}
-        try:
-            for shard in shards:
-                generation = self._held[shard].generation
-                known, count = held.get(shard, ("", 0))
-                start = count if known == generation else 0
-                key = self._key(shard, f"{generation}:statements")
-                found[shard] = generation, await self._redis.lrange(key, start, -1)
-        except (RedisError, OSError) as error:
-            raise UnreachableError(f"Redis does not answer: {error}. Wait for it, and try again.") from error
-        return found
+    def shards_of(self, topic: str) -> list[str]:
+        """The shards of a topic, held or not."""
+        return [shard for shard, name in self._shards.items() if name == topic]
 
     async def _tell(self, told: Callable[..., None], *args: object) -> None:
         if self._executor is None:
@@ -145,51 +145,90 @@ class Follower:
     def _key(self, shard: str, part: str) -> str:
         return f"{self._settings.prefix}:{{{shard}}}:{part}"
 
-    async def _states(self) -> dict[str, ShardState | None]:
+    async def _metas(self) -> dict[str, Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for shard in self._shards:
                 pipe.hgetall(self._key(shard, "meta"))
             found = await pipe.execute()
-        return {
-            shard: shard_state(meta) if meta else None
-            for shard, meta in zip(self._shards, found, strict=True)
-        }
+        return dict(zip(self._shards, found, strict=True))
 
     async def _reconcile(self) -> None:
         """Compare what is held with what is stored; load what cannot be followed."""
-        for shard, stored in (await self._states()).items():
-            held = self._held.get(shard)
-            if stored is None:
-                # What is held stays: a live worker writes a lost shard again, and numbers go stale till then.
-                if held is None:
-                    await self._tell(self._sink.missing, shard, "absent")
-            elif not self._is_ours(shard, stored):
-                # What is held stays, too: of a shard folded under another number of partitions some entities
-                # may lie on other shards, and would count twice.
-                if held is None:
-                    await self._tell(self._sink.missing, shard, "partitions")
-            elif stored.fingerprint != self._fingerprint:
-                self._held.pop(shard, None)
-                await self._tell(self._sink.missing, shard, "fingerprint")
-            elif held is None and self._unreadable.get(shard) == stored.generation:
-                continue
-            elif held is None or held.generation != stored.generation or stored.offset < held.offset:
-                # At a lower offset: what a rebuild has put there, but not the old snapshot that a Redis was
-                # restarted with, which its worker is about to write again.
-                if held is None or stored.offset >= held.offset or stored.replaces == held.generation:
-                    await self._load(shard)
-            elif stored.offset == held.offset and not _is_one_write(stored, held):
-                # Redis was set back, and somebody has come to the same offset with other codes for its symbols.
-                await self._load_whole(shard)
-            elif stored.offset == held.offset and _told(stored) != _told(held):
-                self._held[shard] = stored
-                await self._tell(self._sink.renew, shard, stored)
+        self._waiting.clear()
+        for shard, meta in (await self._metas()).items():
+            if not meta:
+                await self._compare(shard, None)
+            elif (stored := await self._state(shard, meta)) is not None:
+                await self._compare(shard, stored)
 
-    async def _load(self, shard: str) -> None:
-        """Bring a shard up to what is stored: by the chunks that are new in its list, or as a whole."""
-        held = self._held.get(shard)
-        if held is None or not await self._catch_up(shard, held):
+    async def _state(self, shard: str, meta: Mapping[bytes, bytes]) -> ShardState | None:
+        """What a shard's meta says; None if that cannot be read, and the shard is set aside."""
+        try:
+            return shard_state(meta)
+        except CANNOT_BE_READ as error:
+            # Under a name that no generation has: once its meta can be read, it is.
+            await self._set_aside(shard, f"{meta.get(b'generation')!r}?", error)
+            return None
+
+    async def _compare(self, shard: str, stored: ShardState | None) -> None:
+        held, behind = self._held.get(shard), self._behind.pop(shard, None)
+        if stored is None:
+            # What is held stays: a live worker writes a lost shard again, and numbers go stale till then.
+            if held is None:
+                await self._tell(self._sink.missing, shard, "absent")
+        elif not self._is_ours(shard, stored):
+            # What is held stays, too: of a shard folded under another number of partitions some entities
+            # may lie on other shards, and would count twice.
+            if held is None:
+                await self._tell(self._sink.missing, shard, "partitions")
+        elif stored.fingerprint != self._fingerprint:
+            self._held.pop(shard, None)
+            await self._tell(self._sink.missing, shard, "fingerprint")
+        elif held is None:
+            if self._unreadable.get(shard) != stored.generation:
+                await self._load(shard)
+        elif shard in self._torn:
             await self._load_whole(shard)
+        elif self._is_beyond(shard, held, stored):
+            return
+        elif held.generation != stored.generation or stored.offset < held.offset:
+            await self._load(shard)
+        elif stored.offset > held.offset:
+            # The delta is on its way, unless it was passed over, or Redis' clock was set back.
+            if behind == held.offset:
+                await self._load(shard)
+            else:
+                self._behind[shard] = held.offset
+        elif not _is_one_write(stored, held):
+            # Redis was set back, and somebody has come to the same offset with other codes for its symbols.
+            await self._load_whole(shard)
+        elif _told(stored) != _told(held):
+            self._held[shard] = stored
+            await self._tell(self._sink.renew, shard, stored)
+
+    def _is_beyond(self, shard: str, held: ShardState, stored: ShardState) -> bool:
+        """Whether what is held is to stay, being the fold of more records.
+
+        A Redis that was restarted empty, or with an old snapshot, is written again from there on. A lower offset
+        is taken where a rebuild has put it.
+        """
+        if stored.offset >= held.offset or stored.replaces == held.generation:
+            self._kept.pop(shard, None)
+            return False
+        if self._kept.get(shard) != stored.generation:
+            self._kept[shard] = stored.generation
+            log.warning("shard.kept", shard=shard, held_offset=held.offset, stored_offset=stored.offset)
+        return True
+
+    async def _load(self, shard: str) -> bool:
+        """Bring a shard up to what is stored: by the chunks that are new in its list, or as a whole.
+
+        False if it stays as it is held.
+        """
+        held = self._held.get(shard)
+        if held is not None and shard not in self._torn and await self._catch_up(shard, held):
+            return True
+        return await self._load_whole(shard)
 
     async def _catch_up(self, shard: str, held: ShardState) -> bool:
         """Read what a gap has hidden; False where what is held is not the beginning of what is stored.
@@ -204,10 +243,11 @@ class Follower:
         if last is not None and chunks[:1] != [last]:
             return False  # Redis was set back, and others have gone on from there
         chunks = chunks[count - start :]
-        state = shard_state(meta)
+        state = await self._state(shard, meta)
         stored = int(meta.get(self._list(shard) + b"_chunks", -1))
         if (
-            state.fingerprint != held.fingerprint
+            state is None
+            or state.fingerprint != held.fingerprint
             or state.offset < held.offset
             or stored != count + len(chunks)
             or not self._is_ours(shard, state)
@@ -219,7 +259,8 @@ class Follower:
         news: list[Callable[[], None]] = [partial(self._sink.extend, shard, chunk, state) for chunk in chunks]
         try:
             await self._tell(_do_all, news or [partial(self._sink.renew, shard, state)])
-        except UNREADABLE:  # perhaps the whole can be read, and else it is set aside
+        except CANNOT_BE_READ:  # perhaps the whole can be read, and else it is set aside
+            self._torn.add(shard)
             return False
         return True
 
@@ -235,37 +276,71 @@ class Follower:
             meta, chunks, newest = await pipe.execute()
         return meta, chunks, newest
 
-    async def _load_whole(self, shard: str) -> None:
+    async def _load_whole(self, shard: str) -> bool:
+        """Load all that is stored of a shard; False if it stays as it is held."""
         while True:
-            generation = await self._redis.hget(self._key(shard, "meta"), "generation")
-            if generation is None:
-                return
-            meta, chunks, newest = await self._stored(shard, generation.decode(), 0)
-            if meta and meta.get(b"generation") == generation:
+            # Asked before the chunks are read: they may be many.
+            meta, length = await self._about(shard)
+            state = await self._state(shard, meta) if meta else None
+            if state is None or not await self._may_load(shard, state, self._lacking(shard, meta, length)):
+                return False
+            meta, chunks, newest = await self._stored(shard, state.generation, 0)
+            if meta and meta.get(b"generation") == state.generation.encode():
                 break
-        state = shard_state(meta)
-        if not self._is_ours(shard, state):
-            return
-        if state.fingerprint != self._fingerprint:
-            await self._tell(self._sink.missing, shard, "fingerprint")
-            return
-        if len(chunks) != int(meta.get(self._list(shard) + b"_chunks", len(chunks))):
-            # Redis has dropped some. Its worker finds out, and writes them again; till then what is held stays.
-            if shard not in self._held:
-                await self._set_aside(shard, state, LookupError("some of its chunks are lost"))
-            return
+        state = await self._state(shard, meta)
+        if state is None or not await self._may_load(shard, state, self._lacking(shard, meta, len(chunks))):
+            return False
         self._read[shard] = newest[0][0] if newest else b"0-0"
         self._held[shard], self._chunks[shard] = state, len(chunks)
         self._last[shard] = chunks[-1] if chunks else None
+        self._loads[shard] += 1
+        self._torn.add(shard)  # until the sink has taken all of it
         try:
             await self._tell(self._sink.replace, shard, chunks, state)
-        except UNREADABLE as error:
-            await self._set_aside(shard, state, error)
+        except CANNOT_BE_READ as error:
+            await self._set_aside(shard, state.generation, error)
+        self._torn.discard(shard)
+        return True
 
-    async def _set_aside(self, shard: str, state: ShardState, error: Exception) -> None:
+    async def _about(self, shard: str) -> tuple[Any, int]:
+        """Of one instant: a shard's meta, and how long its list is."""
+        while True:
+            generation = await self._redis.hget(self._key(shard, "meta"), "generation")
+            name = f"{(generation or b'').decode(errors='replace')}:{self._list(shard).decode()}"
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hgetall(self._key(shard, "meta"))
+                pipe.llen(self._key(shard, name))
+                meta, length = await pipe.execute()
+            if meta.get(b"generation") == generation:
+                return meta, int(length)
+
+    def _lacking(self, shard: str, meta: Mapping[bytes, bytes], length: int) -> int:
+        """How many chunks a shard's list should have and has not."""
+        return int(meta.get(self._list(shard) + b"_chunks", length)) - length
+
+    async def _may_load(self, shard: str, state: ShardState, lacking: int) -> bool:
+        """Whether what is stored is to be loaded, asked before it is read: it may be large."""
+        held = self._held.get(shard)
+        if not self._is_ours(shard, state):
+            return False
+        if state.fingerprint != self._fingerprint:
+            self._held.pop(shard, None)
+            await self._tell(self._sink.missing, shard, "fingerprint")
+            return False
+        if held is not None and self._is_beyond(shard, held, state):
+            return False
+        if lacking:
+            # Redis has dropped some. Its worker finds out, and writes them again; till then what is held stays.
+            if held is None:
+                await self._set_aside(shard, state.generation, LookupError("some of its chunks are lost"))
+            return False
+        return True
+
+    async def _set_aside(self, shard: str, generation: str, error: Exception) -> None:
         """Leave a shard out that cannot be read, until it is written anew: the others go on."""
-        log.error("shard.unreadable", shard=shard, error=f"{type(error).__name__}: {error}")
-        self._unreadable[shard] = state.generation
+        if self._unreadable.get(shard) != generation or shard in self._held:
+            log.error("shard.unreadable", shard=shard, error=f"{type(error).__name__}: {error}")
+        self._unreadable[shard] = generation
         self._held.pop(shard, None)
         await self._tell(self._sink.missing, shard, "unreadable")
 
@@ -306,30 +381,44 @@ class Follower:
         found = await self._redis.xread(streams, block=block_ms)
         # All that came is told in one go: the sink may be at work, and each telling waits its turn.
         news: list[Callable[[], None]] = []
-        gaps: list[str] = []
+        gaps: set[str] = set()
         for name, entries in found or ():
             shard = names[name]
             for entry, fields in entries:
                 self._read[shard] = streams[name.decode()] = entry
+                if shard in gaps or shard in self._waiting:
+                    continue  # loading takes in all that has come by then
                 if not self._take(shard, fields, news):
-                    gaps.append(shard)
-                    break
+                    gaps.add(shard)
         if news:
+            told = {names[name] for name, _ in found} - self._torn
+            self._torn |= told  # until the sink has taken all of it
             try:
                 await self._tell(_do_all, news)
-            except UNREADABLE:  # one of them is not as it was written: what changed is loaded as a whole
-                for name, _ in found:
-                    await self._load_whole(names[name])
+            except CANNOT_BE_READ:  # one of them is not as it was written: what changed is loaded as a whole
+                for shard in told:
+                    await self._load_whole(shard)
                 return False
+            self._torn -= told
+        loaded = False
         for shard in gaps:
-            if shard not in self._elsewhere:
-                await self._load(shard)
-        return not gaps
+            if await self._load(shard):
+                loaded = True
+            else:
+                self._waiting.add(shard)
+        return not loaded
 
     def _take(self, shard: str, fields: Mapping[bytes, bytes], news: list[Callable[[], None]]) -> bool:
         """Add what one delta brings to the news; False if the shard has to be loaded instead."""
-        held, state = self._held[shard], shard_state({**fields, b"offset": fields[b"to"]})
-        if int(fields[b"to"]) <= held.offset and state.generation == held.generation:
+        held = self._held[shard]
+        try:
+            state = shard_state({**fields, b"offset": fields[b"to"]})
+        except CANNOT_BE_READ:
+            return False
+        # Below what is held: told already, or by who writes a Redis again that was lost (see `_is_beyond`).
+        if state.offset < held.offset or (
+            state.offset == held.offset and state.generation == held.generation
+        ):
             return True
         # A compaction says the same anew, and goes on from there: nothing of what is held changes.
         goes_on = state.generation == held.generation or fields.get(b"continues") == held.generation.encode()
@@ -398,5 +487,6 @@ def _is_one_write(some: ShardState, other: ShardState) -> bool:
 
 def _pending(text: bytes) -> dict[str, int]:
     """`source=count` lines, as the checkpoint writes them."""
-    pairs = [line.rpartition("=") for line in text.decode().splitlines()]
+    # Not by `splitlines`: the name of a source may hold what Unicode counts as the end of a line.
+    pairs = [line.rpartition("=") for line in text.decode().split("\n") if line]
     return {source: int(count) for source, _, count in pairs}

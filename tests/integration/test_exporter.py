@@ -135,6 +135,7 @@ def test_one_that_is_started_before_anything_waits_then_serves_then_survives_red
             "merge": True,
             "fresh": True,
             "redis": False,
+            "figures": True,
         }
         own_redis.resume()
         shards.write(record("opportunity", "o2", AT, stage="Prospecting"), at_ms=instant(AT))
@@ -201,4 +202,48 @@ def test_a_shard_that_cannot_be_read_is_missing_until_it_is_written_anew(redis_u
         assert sample(exporter, OPEN) == 1.0
         assert exporter.running
         assert "shard.unreadable" in exporter.output()
+        assert "Traceback" not in exporter.output()
+
+
+def test_figures_go_on_beside_histories_that_cannot_be_read(redis_url: str) -> None:
+    """Those that need the histories stand still and say so, until the shard is written anew."""
+    clock = clock_at(AT, speed=30)
+    shards, shard = Shards(redis_url), "crm.opportunity/1"
+    rep = record("employee", "r1", AT, name="Rep", role="sales", hired_on="2025-01-01")
+    deal = record("opportunity", "o1", AT, stage="Prospecting", created_at=AT)
+    shards.write(rep, deal, at_ms=clock.now_ms())
+    reps = 'dealpulse_reps_active{team="unassigned"}'
+    slow = "dealpulse_slow_evaluated_timestamp_seconds"
+    key, damaged = f"dealpulse:{{{shard}}}", b"\x94not a chunk"
+    with (
+        redis.Redis.from_url(redis_url) as client,
+        ExporterProcess(redis_url, **settings(clock, EXPORTER__MAX_STALENESS="10d")) as exporter,
+    ):
+        wait_until(lambda: sample(exporter, reps) == 1.0, "the slow figures")
+        client.rpush(f"{key}:g1:statements", damaged)
+        more = [record("opportunity", f"o{n}", AT, stage="Prospecting", created_at=AT) for n in range(2, 10)]
+        another = record("employee", "r2", AT, name="Rep", role="sales", hired_on="2025-01-01")
+        shards.write(*more, another, at_ms=clock.now_ms())
+        wait_until(lambda: sample(exporter, "dealpulse_partitions_missing") == 1.0, "it is told")
+
+        status, body = exporter.get("/readyz")
+        checks = {check["name"]: check for check in json.loads(body)["checks"]}
+        assert (status, checks["merge"]["detail"]) == (503, f"missing: {shard}")
+        wait_until(lambda: "stand still" in exporter.get("/readyz")[1], "it is said")
+        assert sample(exporter, OPEN) == 9.0, "what needs no history goes on"
+        assert sample(exporter, reps) == 1.0, "what was worked out last stays"
+        stands_still = sample(exporter, slow)
+        assert exporter.get("/api/kpi?kpi=waterfall")[0] == 503
+        assert "rebuild --partition crm.opportunity/1" in exporter.get("/api/explain?entity=o1")[1]
+
+        client.lrem(f"{key}:g1:statements", 0, damaged)
+        for part in ("statements", "facts"):
+            client.copy(f"{key}:g1:{part}", f"{key}:g2:{part}")
+        client.hset(f"{key}:meta", "generation", "g2")
+        wait_until(lambda: exporter.get("/readyz")[0] == 200, "it is read again")
+        wait_until(lambda: sample(exporter, reps) == 2.0, "the slow figures")
+        assert stands_still is not None
+        assert (sample(exporter, slow) or 0) > stands_still
+        told = [line for line in exporter.output().splitlines() if '"shard.unreadable"' in line]
+        assert len(told) == 1
         assert "Traceback" not in exporter.output()
