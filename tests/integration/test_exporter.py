@@ -205,6 +205,16 @@ def test_a_shard_that_cannot_be_read_is_missing_until_it_is_written_anew(redis_u
         assert "Traceback" not in exporter.output()
 
 
+def test_a_source_with_a_line_separator_in_its_name_ends_no_exporter(redis_url: str) -> None:
+    shards, source = Shards(redis_url), "/crm/one\u2028two"
+    shards.write(record("opportunity", "o1", AT, stage="Prospecting", created_at=AT), at_ms=instant(AT))
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("dealpulse:{crm.opportunity/0}:meta", "resync_pending", f"{source}=2")
+    with ExporterProcess(redis_url, **settings(clock_at(AT))) as exporter:
+        wanted = f'dealpulse_resync_pending{{source="{source}",topic="crm.opportunity"}} 2.0\n'
+        assert wanted in exporter.get("/metrics")[1]
+
+
 def test_figures_go_on_beside_histories_that_cannot_be_read(redis_url: str) -> None:
     """Those that need the histories stand still and say so, until the shard is written anew."""
     clock = clock_at(AT, speed=30)
