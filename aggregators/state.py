@@ -82,8 +82,12 @@ class PartitionState(ABC):
         self.size_bytes = 0
         self._partitions, self._partitioner = partitions, partitioner
         self._ids: dict[bytes, set[bytes]] = {}  # of entities with many statements
+        self._changed: set[bytes] = set()
         self._resyncs: dict[tuple[str, str, str], bytes] = {}  # (subject, source, verb) -> newest key
-        self._resyncs_changed = False
+        self._untold: dict[tuple[str, str, str], None] = {}  # those that no change has told yet
+        self._asked: dict[bytes, set[str]] = {}  # subject -> sources that have skipped something of it
+        self._waiting: dict[tuple[str, str], None] = {}  # (source, subject), as far as it is known
+        self._unsure: set[tuple[str, bytes]] = set()  # and of which it has to be found out anew
 
     @property
     @abstractmethod
@@ -136,33 +140,60 @@ class PartitionState(ABC):
 
     def open_resyncs(self) -> Iterator[tuple[str, str]]:
         """(source, subject) of each entity, or `*`, that waits for a full statement."""
-        for (subject, source, verb), required in self._resyncs.items():
-            if verb != "required":
-                continue
-            settled = self._resyncs.get((subject, source, "completed"), b"")
-            if subject != "*":
-                settled = max(settled, self._newest_complete(subject))
-            if settled < required:
-                yield source, subject
+        self._doubt(self._changed)
+        for source, subject in self._unsure:
+            if self._waits(source, subject):
+                self._waiting[source, subject.decode()] = None
+            else:
+                self._waiting.pop((source, subject.decode()), None)
+        self._unsure.clear()
+        return iter(self._waiting)
+
+    def _waits(self, source: str, subject: bytes) -> bool:
+        name = subject.decode()
+        settled = self._resyncs.get((name, source, "completed"), b"")
+        if name != "*":
+            settled = max(settled, self._newest_complete(name))
+        return settled < self._resyncs[name, source, "required"]
+
+    def _doubt(self, changed: set[bytes]) -> None:
+        """What was found out of these entities may be so no more: a checkpoint looks at no others."""
+        for subject in self._asked.keys() & changed:
+            self._unsure.update((source, subject) for source in self._asked[subject])
 
     def _fold_resync(self, event: Event, key: bytes) -> bool:
         name = event.subject, event.source, event.verb
         if self._resyncs.get(name, b"") >= key:
             return False
-        self._resyncs[name] = key
-        self._resyncs_changed = True
+        self._keep_resync(name, key)
+        self._untold[name] = None
         return True
 
-    def _take_resyncs(self, *, always: bool = False) -> list[tuple[str, str, str, bytes]]:
-        if not (always or self._resyncs_changed):
-            return []
-        self._resyncs_changed = False
+    def _keep_resync(self, name: tuple[str, str, str], key: bytes) -> None:
+        subject, source, verb = name[0].encode(), name[1], name[2]
+        self._resyncs[name] = key
+        if verb == "required":
+            self._asked.setdefault(subject, set()).add(source)
+        if source in self._asked.get(subject, ()):
+            self._unsure.add((source, subject))
+
+    def _take_resyncs(self) -> list[tuple[str, str, str, bytes]]:
+        """Those that are new since the last call: of one that is told twice the greater key stands."""
+        told, self._untold = self._untold, {}
+        return [(*name, self._resyncs[name]) for name in told]
+
+    def _all_resyncs(self) -> list[tuple[str, str, str, bytes]]:
         return [(*name, key) for name, key in self._resyncs.items()]
 
     def _load_resyncs(self, resyncs: Iterable[tuple[str, str, str, bytes]]) -> None:
         for subject, source, verb, key in resyncs:
             name = subject, source, verb
-            self._resyncs[name] = max(key, self._resyncs.get(name, b""))
+            self._keep_resync(name, max(key, self._resyncs.get(name, b"")))
+
+    def _as_told(self) -> None:
+        """Everything here comes from chunks: no change has to tell it."""
+        self._doubt(self._changed)
+        self._changed, self._untold = set(), {}
 
     def _saw(self, time_ms: int) -> None:
         if self.newest_event_ms is None or time_ms > self.newest_event_ms:
@@ -227,7 +258,6 @@ class DealState(PartitionState):
         self._table = StageTable(meaning, self.labels)
         self._deals: dict[bytes, _Entity] = {}
         self._told: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])  # subject, key, row
-        self._changed: set[bytes] = set()
         self._given = 1, 1  # how many labels and names the chunks so far carry
         self._dumped = 1, 1  # and the first chunk of the last dump
 
@@ -342,6 +372,7 @@ class DealState(PartitionState):
         facts = self._facts(self._given, changed)
         self._given = len(self.labels.texts), len(self.names.texts)
         self._told = [], [], []
+        self._doubt(self._changed)
         self._changed = set()
         return Change(statements, facts, len(changed))
 
@@ -358,10 +389,9 @@ class DealState(PartitionState):
             [len(deal.keys) for deal in found],
             [key for deal in found for key in deal.keys],
             [deal.rows for deal in found],
-            self._take_resyncs(always=first) if first else [],
+            # What is new stays to be told: a checkpoint beside the rewrite goes to the old lists, too.
+            self._all_resyncs() if first else [],
         )
-        if first:
-            self._resyncs_changed = True  # the checkpoint under way still has to tell them
         return Change(statements, self._facts(given, names), len(names))
 
     def _chunk(
@@ -394,6 +424,8 @@ class DealState(PartitionState):
             self.labels.extend(symbols[0], symbols[1])
             self.names.extend(symbols[2], symbols[3])
             self._load_resyncs(resyncs)
+            if self._asked:
+                self._doubt({*subjects})
             size, at = self.itemsize, 0
             if not counts:
                 counts = [1] * len(subjects)
@@ -410,9 +442,9 @@ class DealState(PartitionState):
                 at = until
             if len(rows):
                 self._saw(int(np.frombuffer(rows, dtype=ROW)["t"].max()))
-        self._told, self._changed = ([], [], []), set()
+        self._told = [], [], []
+        self._as_told()
         self._given = len(self.labels.texts), len(self.names.texts)
-        self._resyncs_changed = False
 
     def subjects(self) -> list[str]:
         return [subject.decode() for subject in self._deals]
@@ -450,7 +482,6 @@ class PlainState(PartitionState):
         self.entity = entity_of(topic)
         self._found: dict[bytes, _Entity] = {}
         self._told: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])  # subject, key, data
-        self._changed: set[bytes] = set()
 
     @property
     def entities(self) -> int:
@@ -520,7 +551,9 @@ class PlainState(PartitionState):
             return None
         chunk = pack([FORMAT, *self._told, resyncs])
         changed = len(self._changed)
-        self._told, self._changed = ([], [], []), set()
+        self._told = [], [], []
+        self._doubt(self._changed)
+        self._changed = set()
         return Change(chunk, chunk, changed)
 
     def dump(self, subjects: Sequence[str], *, first: bool) -> Change:
@@ -533,8 +566,7 @@ class PlainState(PartitionState):
             names += [name] * len(entity.keys)
             keys += entity.keys
             said += entity.rows
-        resyncs = [(*name, key) for name, key in self._resyncs.items()] if first else []
-        chunk = pack([FORMAT, names, keys, said, resyncs])
+        chunk = pack([FORMAT, names, keys, said, self._all_resyncs() if first else []])
         return Change(chunk, chunk, len(subjects))
 
     def load(self, chunks: Iterable[bytes]) -> None:
@@ -544,15 +576,16 @@ class PlainState(PartitionState):
             for subject, key, data in zip(subjects, keys, said, strict=True):
                 self._insert(subject, key, key[key.index(0, 8) :], data)
                 self._saw((int.from_bytes(key[:8]) - 2**63) // 1_000_000)
-        self._told, self._changed = ([], [], []), set()
-        self._resyncs_changed = False
+        self._told = [], [], []
+        self._as_told()
 
     def take(self, statements: Iterable["Statement"]) -> list[bytes]:
         """Take statements in; whose entities those are that were not known. No change tells of them."""
         for subject, key, data in statements:
             self._insert(subject, key, key[key.index(0, 8) :], data)
         changed = self._told[0]
-        self._told, self._changed = ([], [], []), set()
+        self._told = [], [], []
+        self._as_told()
         return changed
 
     def subjects(self) -> list[str]:
