@@ -5,11 +5,10 @@ should Redis lose it, they count as waiting again, and replaying one twice chang
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
@@ -21,6 +20,7 @@ from events.settings import KafkaSettings
 from events.topics import TOPICS, dlq_of
 from streams.deadletters import DeadLetter
 from streams.follower import connect
+from streams.log import LogReader
 from streams.outbox import TOO_LARGE
 from streams.settings import RedisSettings
 from streams.store import StoreError
@@ -28,8 +28,6 @@ from streams.topics import KafkaUnreachableError
 from streams.topics import topics as described
 
 Fate = Literal["waiting", "replayed", "dropped"]
-
-_FETCH_MS: Final = 200
 
 
 def fates_key(prefix: str, topic: str) -> str:
@@ -58,6 +56,11 @@ class Choice:
             and fate in self.fates
         )
 
+    def among(self, topics: Iterable[str]) -> list[str]:
+        """Those of the topics that can hold one of them."""
+        named = {name.rsplit("/", 2)[0] for name in self.names}
+        return [topic for topic in topics if not named or topic in named]
+
 
 class Letterbox:
     """The dead letters behind one configuration. Raises KafkaUnreachableError and StoreError."""
@@ -70,23 +73,23 @@ class Letterbox:
         """Let go of the connections."""
         await self._redis.aclose()
 
-    async def letters(self, choice: Choice, topics: Sequence[str] = TOPICS) -> list[tuple[DeadLetter, Fate]]:
+    async def letters(
+        self, choice: Choice, topics: Sequence[str] = TOPICS, *, bare: bool = False
+    ) -> list[tuple[DeadLetter, Fate]]:
         """The chosen dead letters of these topics and what became of them, oldest first.
 
-        A repeat of one (same topic, partition and offset of the original) is listed once.
+        A repeat of one (same topic, partition and offset of the original) is listed once. `bare`: without
+        their bytes and headers. Nothing but what is chosen is kept in memory.
         """
-        try:
-            found = await self._read(topics)
-        except (KafkaError, OSError) as error:
-            raise KafkaUnreachableError(self._kafka, error) from error
+        topics = choice.among(topics)
         fates = await self._fates(topics)
-        unique = {letter.name: letter for letter in found}
-        chosen = [
-            (letter, fate)
-            for letter in unique.values()
-            if choice.includes(letter, fate := fates.get(letter.name, "waiting"))
-        ]
-        return sorted(chosen, key=lambda one: (one[0].recorded_unix_ms, one[0].name))
+        chosen: dict[str, tuple[DeadLetter, Fate]] = {}
+        async for letter in self._read(topics):
+            fate = fates.get(letter.name, "waiting")
+            if choice.includes(letter, fate):
+                kept = letter._replace(key=None, value=None, headers=()) if bare else letter
+                chosen[letter.name] = kept, fate
+        return sorted(chosen.values(), key=lambda one: (one[0].recorded_unix_ms, one[0].name))
 
     async def replay(self, letters: Iterable[DeadLetter]) -> tuple[list[DeadLetter], list[DeadLetter]]:
         """Publish these again where they came from: original key, value and headers, and their time.
@@ -145,33 +148,22 @@ class Letterbox:
             ) from error
         return fates
 
-    async def _read(self, topics: Sequence[str]) -> list[DeadLetter]:
+    async def _read(self, topics: Sequence[str]) -> AsyncIterator[DeadLetter]:
         """Every record of the dead letter topics of these topics, up to the ends that fetches tell."""
         there = await asyncio.to_thread(described, self._kafka, [dlq_of(topic) for topic in topics])
-        tps = [
-            TopicPartition(topic.name, partition) for topic in there for partition in range(topic.partitions)
-        ]
-        consumer: Any = AIOKafkaConsumer(
-            **self._kafka.aiokafka(), auto_offset_reset="earliest", fetch_max_wait_ms=_FETCH_MS
-        )
-        await consumer.start()
-        try:
-            consumer.assign(tps)
-            waiting, found = set(tps), []
+        waiting = {(topic.name, partition) for topic in there for partition in range(topic.partitions)}
+        if not waiting:
+            return
+        async with LogReader(self._kafka, waiting) as log:
             while waiting:
-                fetched = await consumer.getmany(timeout_ms=_FETCH_MS)
-                found += [
-                    DeadLetter.of(tp.topic, tp.partition, record)
-                    for tp, records in fetched.items()
-                    for record in records
-                ]
-                for tp in list(waiting):
-                    end = consumer.highwater(tp)
-                    if end is not None and await consumer.position(tp) >= end:
-                        waiting.discard(tp)
-            return found
-        finally:
-            await consumer.stop()
+                for (topic, partition), records in (await log.fetch()).items():
+                    for record in records:
+                        yield DeadLetter.of(topic, partition, record)
+                for place in list(waiting):
+                    end = log.end(place)
+                    if end is not None and await log.position(place) >= end:
+                        waiting.discard(place)
+                        log.leave(place)
 
 
 async def settled(redis: Any, prefix: str, topic: str) -> int:

@@ -59,7 +59,12 @@ def list_(invocation: Invocation, /, *, every: bool, format_: str, **options: An
     \b
     dealpulse dlq list --topic crm.opportunity --reason invalid_data --since 2026-11-23T00:00:00Z
     """
-    letters = _run(invocation, options, lambda box, choice, topics: box.letters(choice, topics), every=every)
+    letters = _run(
+        invocation,
+        options,
+        lambda box, choice, topics: box.letters(choice, topics, bare=True),
+        every=every,
+    )
     for letter, fate in letters:
         if format_ == "json":
             click.echo(json.dumps(_listed(letter) | {"state": fate}, ensure_ascii=False))
@@ -143,7 +148,9 @@ def drop(invocation: Invocation, /, *, every: bool, yes: bool, format_: str, **o
     _require_choice(options, every=every)
     letters = [
         letter
-        for letter, _ in _run(invocation, options, lambda box, choice, topics: box.letters(choice, topics))
+        for letter, _ in _run(
+            invocation, options, lambda box, choice, topics: box.letters(choice, topics, bare=True)
+        )
     ]
     if letters and not yes:
         click.confirm(f"Drop {len(letters)} dead letters?", abort=True, err=True)
