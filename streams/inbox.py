@@ -2,7 +2,8 @@
 
 A partition starts where the group's committed offset is. Batches go through in order; their results are
 acknowledged by Kafka in any order, and the durable offset moves when the oldest one is: what a crash
-interrupts is passed on again by the next owner, with the same ids.
+interrupts is passed on again by the next owner, with the same ids. A delivery that fails by a fault of ours
+ends the worker: nothing behind it may be committed, and nobody else would say that the partition stands still.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 from faust.types import TP
 
+from events.errors import DealpulseError
 from events.log import get_logger
 from streams.shards import Positions
 from streams.stuck import Stuck
@@ -51,6 +53,8 @@ class Inbox:
         self._places: dict[TP, _Place] = {}
         self._consumer: Positions
         self._stuck = Stuck()
+        self.fault: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        """Why this worker must not go on: a delivery that has failed, which is a fault of ours."""
 
     def attach(self, consumer: Positions) -> None:
         """The consumer to move."""
@@ -118,15 +122,22 @@ class Inbox:
         place.under_way.append(_Passing(end, delivery, acknowledge))
         delivery.add_done_callback(lambda _done: self._advance(place))
         while len(place.under_way) > _UNDER_WAY:
-            await asyncio.wait([place.under_way[0].delivery])
+            waiting: list[asyncio.Future[Any]] = [place.under_way[0].delivery, self.fault]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if self.fault.done():
+                raise self.fault.result()
+            await asyncio.sleep(0)  # its callback is about to take it away
 
-    @staticmethod
-    def _advance(place: _Place) -> None:
+    def _advance(self, place: _Place) -> None:
         while place.under_way and (oldest := place.under_way[0]).delivery.done():
-            if oldest.delivery.cancelled():
+            if oldest.delivery.cancelled():  # by nobody here: who gives a partition up forgets its deliveries
+                if not self.fault.done():
+                    self.fault.set_result(DealpulseError("a delivery was cancelled before it was done"))
                 return
             if (error := oldest.delivery.exception()) is not None:
-                log.error("translation.failed", error=error, next="nothing beyond it is committed")
+                if not self.fault.done():
+                    log.error("translation.failed", error=error, next="nothing beyond it is committed")
+                    self.fault.set_result(error)
                 return
             place.under_way.popleft()
             place.durable = oldest.end

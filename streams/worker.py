@@ -136,7 +136,7 @@ class _Worker:
         }
         told = asyncio.create_task(self._stop.wait())
         try:
-            ends: list[asyncio.Future[Any]] = [told, self.shards.fault, *watched]
+            ends: list[asyncio.Future[Any]] = [told, self.shards.fault, self.inbox.fault, *watched]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             fault = self._fault(app, watched)
             if fault is not None:
@@ -152,6 +152,8 @@ class _Worker:
         """Why the worker ends, if it was not told to."""
         if self.shards.fault.done():
             return self.shards.fault.result()
+        if self.inbox.fault.done():
+            return self.inbox.fault.result()
         for task in watched:
             if task.done() and task.exception() is not None:
                 return task.exception()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+import pytest
 from faust.types import TP
 
 from streams.inbox import Inbox
@@ -97,7 +98,7 @@ def test_a_partition_given_up_is_taken_over_where_the_group_left_it() -> None:
     with_inbox(test, committed=10)
 
 
-def test_a_delivery_that_fails_keeps_everything_behind_it_uncommitted() -> None:
+def test_a_delivery_that_fails_keeps_everything_behind_it_uncommitted_and_ends_the_worker() -> None:
     async def broken() -> None:
         raise ValueError("no such thing")
 
@@ -105,6 +106,39 @@ def test_a_delivery_that_fails_keeps_everything_behind_it_uncommitted() -> None:
         await inbox.take(PLACE, 2, broken(), lambda: None)
         await inbox.take(PLACE, 4, asyncio.sleep(0), lambda: None)
         await turn()
+        assert inbox.durable(PLACE) == 0
+        assert str(await inbox.fault) == "no such thing"
+
+    with_inbox(test)
+
+
+def test_nobody_turns_in_circles_behind_a_delivery_that_failed() -> None:
+    async def broken() -> None:
+        raise ValueError("no such thing")
+
+    async def test(inbox: Inbox, consumer: Consumer, acked: list[str]) -> None:
+        async def takes_many() -> None:
+            for end in range(2, 12):
+                await inbox.take(PLACE, end, when(asyncio.Event()), lambda: None)
+
+        await inbox.take(PLACE, 1, broken(), lambda: None)
+        with pytest.raises(ValueError, match="no such thing"):
+            await takes_many()
+
+    with_inbox(test)
+
+
+def test_a_delivery_that_is_cancelled_by_something_else_ends_the_worker_too() -> None:
+    async def test(inbox: Inbox, consumer: Consumer, acked: list[str]) -> None:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def awaits() -> None:
+            await gone
+
+        await inbox.take(PLACE, 1, awaits(), lambda: None)
+        await turn()
+        gone.cancel()
+        assert "cancelled" in str(await inbox.fault)
         assert inbox.durable(PLACE) == 0
 
     with_inbox(test)
