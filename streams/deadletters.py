@@ -37,6 +37,11 @@ def dead_letter(topic: str, partition: int, record: Record, error: BadEventError
     return Outgoing(dlq_of(topic), record.key, record.value, [*headers, *origin.items()])
 
 
+def too_large(topic: str, partition: int, record: Record, why: str) -> Outgoing:
+    """The dead letter of a record that would have gone elsewhere, had a topic taken what it became."""
+    return dead_letter(topic, partition, record, BadEventError("malformed", why))
+
+
 class DeadLetter(NamedTuple):
     """One dead letter as listed: where it came from, why, and its original bytes."""
 

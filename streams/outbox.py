@@ -1,14 +1,15 @@
 """Sending records so that they arrive: again and again, until Kafka has acknowledged each."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 from faust.exceptions import ProducerSendError
 
 from events.log import get_logger
+from events.topics import is_dlq
 
 log = get_logger("worker")
 
@@ -20,13 +21,17 @@ TOO_LARGE: Final = "dealpulse-value-too-large"
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One record to send. `partition` None: that of the key."""
+    """One record to send. `partition` None: that of the key.
+
+    `instead` makes the dead letter that goes if no broker takes this one for its size; it is told why.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
     partition: int | None = None
+    instead: "Callable[[str], Outgoing] | None" = None
 
 
 class Producer(Protocol):
@@ -46,25 +51,17 @@ class Producer(Protocol):
 async def deliver(producer: Producer, records: Iterable[Outgoing]) -> None:
     """Send these records and wait until each is acknowledged; what fails is sent again, without end.
 
-    A record that no broker takes for its size goes without its value, and says so in a header: the
-    log still holds the original at the topic, partition and offset that its headers name.
+    A dead letter that no broker takes for its size goes without its value, and says so in a header: the
+    log still holds the original at the topic, partition and offset that its headers name. An event that is too
+    large is never cut: it becomes a dead letter.
     """
     left, wait_s = list(records), _FIRST_WAIT_S
     while left:
         results = await _sent(producer, left)
         failed = []
         for record, error in zip(left, results, strict=True):
-            if isinstance(error, MessageSizeTooLargeError | RecordTooLargeError) and record.value:
-                length = b"%d" % len(record.value)
-                failed.append(
-                    Outgoing(
-                        record.topic,
-                        record.key,
-                        None,
-                        [*record.headers, (TOO_LARGE, length)],
-                        record.partition,
-                    )
-                )
+            if isinstance(error, MessageSizeTooLargeError | RecordTooLargeError):
+                failed.append(_of_a_size(record, error))
             elif error is not None:
                 failed.append(record)
         if failed:
@@ -72,6 +69,16 @@ async def deliver(producer: Producer, records: Iterable[Outgoing]) -> None:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         left = failed
+
+
+def _of_a_size(record: Outgoing, error: Exception) -> Outgoing:
+    """What goes in the place of a record that is too large."""
+    length = len(record.value or b"")
+    if record.instead is not None:
+        return record.instead(f"{length} bytes are more than {record.topic} takes: {error}")
+    if not is_dlq(record.topic) or not record.value:
+        return record
+    return replace(record, value=None, headers=[*record.headers, (TOO_LARGE, b"%d" % length)])
 
 
 async def _sent(producer: Producer, records: Sequence[Outgoing]) -> list[Exception | None]:

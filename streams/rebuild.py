@@ -173,7 +173,13 @@ class Rebuild:
         self, shard: Shard, folded: Folded, records: Sequence[Any], sent: "_Sent"
     ) -> list[Outgoing]:
         rekeys = [
-            rekeyed(shard.topic, record, partitions=shard.partitions, partitioner=self._kafka.partitioner)
+            rekeyed(
+                shard.topic,
+                shard.partition,
+                record,
+                partitions=shard.partitions,
+                partitioner=self._kafka.partitioner,
+            )
             for record in (records[position] for position in folded.misplaced)
             if not self._was_sent(shard, record, sent)
         ]

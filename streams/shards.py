@@ -195,6 +195,7 @@ class Shards:
         rekeys = [
             rekeyed(
                 shard.topic,
+                shard.partition,
                 records[position],
                 partitions=shard.partitions,
                 partitioner=self._kafka.partitioner,

@@ -7,6 +7,7 @@ events of the same ids. A record that cannot be translated is a dead letter of i
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from typing import Any, Final
 
 from faust.types import TP
@@ -17,7 +18,7 @@ from events.errors import BadEventError
 from events.headers import CONTENT_TYPE, RECORDED
 from events.keys import Partitioner, partition_of
 from streams.app import App
-from streams.deadletters import dead_letter
+from streams.deadletters import dead_letter, too_large
 from streams.inbox import Inbox
 from streams.metrics import WorkerMetrics
 from streams.outbox import Outgoing, Producer, deliver
@@ -82,6 +83,7 @@ def translated(
                 event.value,
                 [CONTENT_TYPE, (RECORDED, known)],
                 partition_of(key, partitions(event.topic), partitioner),
+                partial(too_large, topic, partition, record),
             )
         )
     return Translated(tuple(out), gaps=sum(event.resync for event in events))
