@@ -8,7 +8,8 @@ A checkpoint of a shard goes through five steps:
 4. the batches below the offset are acknowledged to Faust;
 5. Faust commits Kafka offsets, never beyond what is durable.
 
-A write whose answer is lost is sent again as it was; the script finds out whether it had been done.
+A write whose answer is lost is sent again as it was; the script finds out whether it had been done. One that
+Redis refuses is sent again after a moment, and no other shard waits for it.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from events.log import get_logger
 from streams.metrics import WorkerMetrics
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
-from streams.store import Outcome, Store, StoreError
+from streams.store import Outcome, RefusedError, Store, StoreError
 
 log = get_logger("worker")
 
@@ -73,6 +74,9 @@ class Checkpoints:
         """Of facts, written since the last gap."""
         self.store_answers = True
         """Whether Redis answered the last time it was asked."""
+        self.refused: dict[str, str] = {}
+        """Shards whose last write Redis has refused, and what it said."""
+        self._again_at: dict[str, float] = {}
 
     def wake(self) -> None:
         """Something has changed."""
@@ -120,7 +124,10 @@ class Checkpoints:
             try:
                 await self._checkpoint(all_due=all_due)
                 for shard in list(self._owner.live()):
-                    await self._rewrite(shard)
+                    try:
+                        await self._rewrite(shard)
+                    except RefusedError as error:
+                        self._refuse(shard, error)
             except StoreError as error:
                 self._away(error)
                 return False
@@ -141,13 +148,16 @@ class Checkpoints:
                 return
             self.store_answers = True
             for (shard, _), outcome in zip(due, outcomes, strict=True):
-                self._act(shard, outcome)
+                if isinstance(outcome, RefusedError):
+                    self._refuse(shard, outcome)
+                else:
+                    self._act(shard, outcome)
 
     async def _checkpoint(self, *, all_due: bool) -> None:
         now = time.monotonic()
         due = []
         for shard in self._owner.live():
-            if not shard.changed or not (all_due or self._is_due(shard, now)):
+            if not shard.changed or not (all_due or (self._may_try(shard) and self._is_due(shard, now))):
                 continue
             pending = shard.prepare(self._clock.now_ms(), deltas_kept=self._deltas_kept)
             if pending is not None and self._all_sent(pending.sends):
@@ -164,6 +174,9 @@ class Checkpoints:
             self._metrics.checkpoint_seconds.labels(shard.topic).observe(ended - now)
             if shard.pending is not pending:
                 continue  # dropped while it was written
+            if isinstance(outcome, RefusedError):
+                self._refuse(shard, outcome)
+                continue
             if outcome == "written":
                 self._written_at[shard.name] = ended
                 self._metrics.checkpoints.labels("written").inc()
@@ -175,6 +188,8 @@ class Checkpoints:
 
     async def _rewrite(self, shard: Shard) -> None:
         """One step of a shard's rewrite, if it has or needs one."""
+        if not self._may_try(shard):
+            return
         if shard.rewrite is None:
             if shard.wants_rewrite and not self._is_rebuilt(shard):
                 shard.begin_rewrite(alone=True)
@@ -209,6 +224,8 @@ class Checkpoints:
         self._act(shard, outcome)
 
     def _act(self, shard: Shard, outcome: Outcome) -> None:
+        if self.refused.pop(shard.name, None) is not None and outcome == "written":
+            log.info("shard.write_taken", shard=shard.name, base_offset=shard.base)
         if outcome == "fenced":
             self._metrics.checkpoints.labels("fenced").inc()
             log.warning("shard.write_refused", shard=shard.name, base_offset=shard.base)
@@ -226,6 +243,19 @@ class Checkpoints:
         if left > 0:
             asyncio.get_running_loop().call_later(left, self.wake)
         return left <= 0
+
+    def _refuse(self, shard: Shard, error: RefusedError) -> None:
+        """Redis does not take this shard: it is tried again by itself, and the others go on."""
+        self._metrics.checkpoints.labels("failed").inc()
+        if self.refused.get(shard.name) != str(error):
+            self.refused[shard.name] = str(error)
+            log.warning("shard.not_written", shard=shard.name, base_offset=shard.base, error=error)
+        self._again_at[shard.name] = time.monotonic() + _RETRY_S
+        asyncio.get_running_loop().call_later(_RETRY_S, self.wake)
+
+    def _may_try(self, shard: Shard) -> bool:
+        """Whether Redis has refused nothing of it for a moment."""
+        return time.monotonic() >= self._again_at.get(shard.name, 0.0)
 
     def _is_rebuilt(self, shard: Shard) -> bool:
         """Whether it still folds what Redis holds in an older state: nothing is written till then."""

@@ -164,6 +164,7 @@ class Follower:
     async def _state(self, shard: str, meta: Mapping[bytes, bytes]) -> ShardState | None:
         """What a shard's meta says; None if that cannot be read, and the shard is set aside."""
         try:
+            int(meta.get(self._list(shard) + b"_chunks", 0))  # asked for later, where nobody expects a fault
             return shard_state(meta)
         except CANNOT_BE_READ as error:
             # Under a name that no generation has: once its meta can be read, it is.
@@ -244,7 +245,7 @@ class Follower:
             return False  # Redis was set back, and others have gone on from there
         chunks = chunks[count - start :]
         state = await self._state(shard, meta)
-        stored = int(meta.get(self._list(shard) + b"_chunks", -1))
+        stored = -1 if state is None else int(meta.get(self._list(shard) + b"_chunks", -1))
         if (
             state is None
             or state.fingerprint != held.fingerprint

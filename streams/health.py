@@ -50,6 +50,10 @@ def readiness(shards: Shards) -> list[Check]:
     alone = [f"{tp.topic}/{tp.partition}: {why}" for tp, why in sorted(shards.left_alone.items())]
     seen = shards.log_seen_at is not None
     kafka_age_s = shards.log_age_s()
+    live = {shard.name for shard in shards.live()}
+    refused = [
+        f"{shard}: {why}" for shard, why in sorted(shards.checkpoints.refused.items()) if shard in live
+    ]
     return [
         Check(
             "shards",
@@ -66,8 +70,8 @@ def readiness(shards: Shards) -> list[Check]:
         ),
         Check(
             "redis",
-            shards.checkpoints.store_answers,
-            "answers" if shards.checkpoints.store_answers else "away",
+            shards.checkpoints.store_answers and not refused,
+            "; ".join(refused) or ("answers" if shards.checkpoints.store_answers else "away"),
         ),
     ]
 

@@ -4,7 +4,9 @@
 2. Records that were published again or dead-lettered beyond what Redis held at the beginning are sent by
    us and acknowledged: the worker, who seeks to our offset, will not meet them again.
 3. The state is written in slices under a new generation, which nobody reads yet.
-4. One atomic step makes it current, unless a worker has come further meanwhile: then it starts again at 3.
+4. One atomic step makes it current, unless a worker has come further meanwhile or has written the shard anew:
+   then it starts again at 3. Until that step nothing of the shard has changed, whatever interrupts. A shard that
+   is beyond the end of its log gives way as well, if it is the very one that was looked at.
 5. The owner's next write or renewal is fenced: it drops its shard, loads ours and seeks to its offset.
    Exporters see the new generation and load it; until then they keep what they have.
 """
@@ -109,40 +111,60 @@ class Rebuild:
                 )
 
     async def _rebuilt(self, place: Place, partitions: int, *, moving: bool = False) -> Rebuilt:
-        began = time.monotonic()
-        self._moved = 0
-        state = partition_state(*place, partitions, self._kafka.partitioner, self._meaning)
-        shard = Shard(*place, partitions, state, fingerprint(self._meaning))
-        before = await self._store.stored(shard.name)
+        began, name = time.monotonic(), f"{place[0]}/{place[1]}"
+        before = await self._store.stored(name)
         if before is not None and before.format > FORMAT:
             raise FaultFoundError(
-                f"shard {shard.name} is in format {before.format}, newer than this version's {FORMAT}: "
+                f"shard {name} is in format {before.format}, newer than this version's {FORMAT}: "
                 "rebuild it with the version that its workers have"
             )
-        sent = _Sent(0, 0) if before is None else _Sent(before.offset, before.partitions if moving else 0)
+        if before is None or (moving and "partitions" in before.damaged):
+            sent = _Sent(0, 0)
+        else:
+            sent = _Sent(before.offset, before.partitions if moving else 0)
+        while True:
+            self._moved = 0
+            state = partition_state(*place, partitions, self._kafka.partitioner, self._meaning)
+            shard = Shard(*place, partitions, state, fingerprint(self._meaning))
+            try:
+                await self._replaced(shard, place, sent)
+            except _OtherLogError:  # of what this one holds nobody has sent anything
+                sent = _Sent(0, 0)
+                continue
+            return Rebuilt(
+                name,
+                shard.base,
+                state.entities,
+                None if before is None else before.offset,
+                time.monotonic() - began,
+                self._moved,
+            )
+
+    async def _replaced(self, shard: Shard, place: Place, sent: "_Sent") -> None:
+        """Fold the log into an empty shard, and put it in the place of what Redis holds."""
         async with LogReader(self._kafka, [place]) as log:
             for _ in range(_ATTEMPTS):
                 await self._catch_up(shard, place, log, sent)
                 if await self._written(shard, place, log, sent):
-                    return Rebuilt(
-                        shard.name,
-                        shard.base,
-                        state.entities,
-                        None if before is None else before.offset,
-                        time.monotonic() - began,
-                        self._moved,
-                    )
+                    return
         raise FaultFoundError(
             f"shard {shard.name}: its worker was faster {_ATTEMPTS} times. Nothing has changed; try again "
             "when fewer events come, or stop that worker for a moment"
         )
 
     async def _catch_up(self, shard: Shard, place: Place, log: LogReader, sent: "_Sent") -> Stored | None:
-        """Fold to the end of the log as it is now. Returns what Redis held at the last look."""
+        """Fold to the end of the log as it is now. Returns what Redis held at the last look.
+
+        That is beyond the end of the log if it has stood there for a while: no fold of it comes so far.
+        """
         at_end_since: float | None = None
+        seen: Stored | None = None
         while True:
             stored = await self._store.stored(shard.name)
             held = 0 if stored is None else stored.offset
+            if seen is not None and stored is not None and stored[:2] != seen[:2]:
+                at_end_since = None  # a worker goes on: the log is longer than our last fetch has told
+            seen = stored
             for records in (await log.fetch()).values():
                 await self._fold(shard, records, sent)
                 at_end_since = None
@@ -155,9 +177,9 @@ class Rebuild:
             now = time.monotonic()
             at_end_since = at_end_since or now
             if now - at_end_since > _SURE_S:
-                assert stored is not None
-                await self._store.lower(shard.name, stored)
-                at_end_since = None
+                if sent.until > end:
+                    raise _OtherLogError
+                return stored
 
     async def _fold(self, shard: Shard, records: Sequence[Any], sent: "_Sent") -> None:
         """Fold a batch, and send what has to go elsewhere, unless a worker has done that already."""
@@ -207,8 +229,10 @@ class Rebuild:
         stored = await self._catch_up(shard, place, log, sent)
         if stored is not None:
             shard.fresh_ms = stored.fresh_ms  # what was complete up to an instant still is
-        switch = shard.prepare_switch(self._clock.now_ms()).switch
-        # Exporters that hold that generation take ours, although its offset may be lower.
+        shard.known = "" if stored is None else stored.generation
+        beyond = stored.offset if stored is not None and stored.offset > shard.next else None
+        switch = shard.prepare_switch(self._clock.now_ms(), replaces=beyond).switch
+        # Exporters and workers that hold that generation take ours, although its offset may be lower.
         switch = replace(switch, meta={**switch.meta, "replaces": stored.generation if stored else ""})
         if await self._store.switch(switch) == "written":
             shard.switched(self._clock.now_ms())
@@ -218,6 +242,10 @@ class Rebuild:
 
     def _shown_ms(self, unix_ms: int) -> int:
         return self._clock.shown_ms(unix_ms - EPOCH_UNIX_S * 1000)
+
+
+class _OtherLogError(Exception):
+    """The log ends before what Redis held of it: it was made anew, or has lost records."""
 
 
 @dataclass(frozen=True)

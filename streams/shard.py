@@ -24,9 +24,9 @@ MAX_APPENDED_FACTS = 8 * 1024 * 1024
 _SURE = 3
 """Fetches after a shard is loaded from which the end they tell is not one of before."""
 _DELTA_BYTES_KEPT = 8 * 1024 * 1024
+"""Facts kept in the stream of deltas: a big backfill must not fill Redis with what nobody will read."""
 _SUBJECTS_TOLD = 100
 """Ids of entities waiting for a full statement that a shard names; there may be more, and their count says so."""
-"""Facts kept in the stream of deltas: a big backfill must not fill Redis with what nobody will read."""
 
 
 class Record(Protocol):
@@ -86,11 +86,15 @@ class Shard:
     base: int = 0
     next: int = 0
     generation: str = ""
+    known: str = ""
+    """The generation of it that was last seen in Redis: a rewrite replaces no other."""
     last_write: str = ""
     """The name of the write that made Redis hold `base`."""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RESULTS, 0))
     rebuild_until: int = 0
-    """Redis holds an older state up to this offset: it stays there until this shard has come as far."""
+    """Redis holds an older state up to this offset: it stays there until this shard has come as far. What has
+    to go elsewhere of the records below it was sent by whoever folded them.
+    """
     fresh_ms: int = 0
     last_append_ms: int = 0
     written_ms: int | None = None
@@ -134,6 +138,7 @@ class Shard:
         """Be, once the statements are loaded, what Redis holds."""
         self.base = self.next = stored.offset
         self.generation, self.last_write = stored.generation, stored.write
+        self.known = stored.generation
         self.counts = dict(stored.counts)
         self.fresh_ms = stored.fresh_ms
         self._lists = stored.statements_chunks, stored.facts_chunks
@@ -186,8 +191,13 @@ class Shard:
 
     @property
     def log_is_shorter(self) -> bool:
-        """Whether the log ends before what is folded: it was made anew, or has lost records."""
-        return self.end is not None and self._times_told > _SURE and self.end.offset < self.next
+        """Whether the log ends before what is folded here, or in Redis: it was made anew, or has lost records."""
+        return self.end is not None and self._times_told > _SURE and self.end.offset < self.true_for
+
+    @property
+    def true_for(self) -> int:
+        """The offset up to which it was folded, by this shard or by the one in Redis that it will replace."""
+        return max(self.next, self.rebuild_until)
 
     def prepare(self, now_ms: int, *, deltas_kept: int) -> Pending | None:
         """The checkpoint to write now: the one that failed, if any, else what has changed since."""
@@ -273,10 +283,11 @@ class Shard:
         rewrite.chunks = rewrite.chunks[0] + statements, rewrite.chunks[1] + facts
         rewrite.facts_bytes += facts_bytes
 
-    def prepare_switch(self, now_ms: int, *, deltas_kept: int = 1) -> Switching:
+    def prepare_switch(self, now_ms: int, *, deltas_kept: int = 1, replaces: int | None = None) -> Switching:
         """The last step of the rewrite, with what has changed since its slices.
 
-        After a compaction whoever follows goes on with a delta, one of `deltas_kept`.
+        After a compaction whoever follows goes on with a delta, one of `deltas_kept`. If what Redis holds is
+        at offset `replaces`, beyond the end of the log, it gives way to a lower one.
         """
         if self.switching is None:
             rewrite = self.rewrite
@@ -300,6 +311,8 @@ class Shard:
                 continues=continued,
                 delta={**self._delta(change, now_ms, rewrite.generation), "continues": continued, **lists},
                 deltas_kept=self._deltas_kept(len(change.facts), deltas_kept),
+                known=self.known,
+                replaces=replaces,
             )
             self.switching = Switching(switch, tuple(self.sends))
             self.sends = []
@@ -308,7 +321,8 @@ class Shard:
     def switched(self, now_ms: int) -> None:
         """Redis has made the rewrite current."""
         assert self.switching is not None
-        self.base, self.last_write = self.switching.switch.to, self.switching.switch.generation
+        self.base = self.switching.switch.to
+        self.last_write = self.known = self.switching.switch.generation
         self.written_ms = now_ms
         self.switching = self.rewrite = None
         self.rebuild_until = 0
@@ -330,15 +344,14 @@ class Shard:
         return self.rewrite is None and grown > 3 * self._full_bytes + MAX_APPENDED_FACTS
 
     def renewal(self, now_ms: int) -> tuple[str, int, str, Fields] | None:
-        """What says that nothing is missing up to `fresh_ms`; None while there is something to write."""
+        """What says that nothing is missing up to `fresh_ms`; None while there is something to write.
+
+        It says all fields again, so that one that was damaged is not left so until something changes.
+        """
         if self.changed or not self.generation:
             return None
-        return (
-            self.name,
-            self.base,
-            self.generation,
-            {"fresh_ms": self.fresh_ms, "checkpoint_ms": self.written_ms or now_ms},
-        )
+        fields = {**self._fields(now_ms), "checkpoint_ms": self.written_ms or now_ms}
+        return self.name, self.base, self.generation, fields
 
     def _grow(self, change: Change) -> None:
         statements, facts, facts_bytes = chunks_in(change)

@@ -173,8 +173,7 @@ class Shards:
         self.folded_at = time.monotonic()
         self.metrics.batch_seconds.labels(tp.topic).observe(self.folded_at - began)
         self._count(tp.topic, folded)
-        if folded.misplaced or folded.refused:
-            letters = self._letters(shard, folded, records)
+        if letters := self._letters(shard, folded, records):
             shard.sends.append(asyncio.create_task(deliver(self._producer, letters)))
             if len(under_way := [send for send in shard.sends if not send.done()]) > _SENDS_AT_ONCE:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -192,6 +191,9 @@ class Shards:
                 self.metrics.dead_letters.labels(topic, error.reason).inc()
 
     def _letters(self, shard: Shard, folded: Folded, records: Any) -> list[Outgoing]:
+        """What has to go elsewhere. A shard that is built anew sends nothing again: Redis held it up to an
+        offset, so what lay below had been sent and acknowledged.
+        """
         rekeys = [
             rekeyed(
                 shard.topic,
@@ -201,10 +203,12 @@ class Shards:
                 partitioner=self._kafka.partitioner,
             )
             for position in folded.misplaced
+            if records[position].offset >= shard.rebuild_until
         ]
         return rekeys + [
             dead_letter(shard.topic, shard.partition, records[position], error)
             for position, error in folded.refused
+            if records[position].offset >= shard.rebuild_until
         ]
 
     # What the checkpoints ask.
@@ -258,13 +262,13 @@ class Shards:
     async def _leave_alone(self, tp: TP, shard: Shard) -> None:
         end = -1 if shard.end is None else shard.end.offset
         why = (
-            f"the log ends at offset {end}, but the shard is true for offset {shard.next}: the topic was "
+            f"the log ends at offset {end}, but the shard is true for offset {shard.true_for}: the topic was "
             "made anew or has lost records. If that was meant, run `dealpulse rebuild`"
         )
         log.error("shard.left_alone", shard=shard.name, error=why)
         self._shards.pop(tp).let_go()
         self.left_alone[tp] = why
-        self._beyond_log[tp] = shard.generation, shard.next, why
+        self._beyond_log[tp] = shard.known, shard.true_for, why
         self._restore(tp)  # waits until somebody has rebuilt it
 
     # Loading.
@@ -312,6 +316,8 @@ class Shards:
         if stored is None:
             shard.wants_rewrite = True  # also of nothing: exporters must see that the shard is there
             return shard
+        if stored.damaged:
+            return self._rebuilt(shard, stored, why=f"its meta is damaged: {stored.damage}")
         if stored.format < FORMAT:
             return self._rebuilt(shard, stored, why="written in an older format")
         chunks = []
@@ -339,13 +345,16 @@ class Shards:
     def _rebuilt(self, shard: Shard, stored: Stored, *, why: str) -> Shard:
         """An empty shard that folds the log from its beginning, and replaces what Redis holds."""
         log.warning("shard.rebuilt", shard=shard.name, why=why, until_offset=stored.offset)
-        shard.rebuild_until = stored.offset
+        shard.rebuild_until, shard.known = stored.offset, stored.generation
         shard.wants_rewrite = True
         return shard
 
     async def _require_ours(self, tp: TP, partitions: int, stored: Stored | None) -> None:
         """Raise LeftAloneError if the shard must not be touched by this worker, as things are."""
-        under = stored.partitions if stored is not None else await self.store.partitions_of(tp.topic)
+        if stored is not None and "partitions" not in stored.damaged:
+            under: int | None = stored.partitions
+        else:
+            under = await self.store.partitions_of(tp.topic)
         if under is not None and under != partitions:
             raise LeftAloneError(
                 f"{tp.topic} has {partitions} partitions, but its shards were folded under {under}: "

@@ -6,12 +6,13 @@ cluster too. Nothing here knows what a chunk means.
 
 import hashlib
 import itertools
+import re
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from aggregators.state import Change
 from events.errors import UnreachableError
@@ -33,8 +34,12 @@ class StoreError(UnreachableError):
     """Redis does not answer, or refuses; the message says which and what it said."""
 
 
+class RefusedError(StoreError):
+    """Redis answers, and does not do this one thing; others may go on. The message has what it said."""
+
+
 class Stored(NamedTuple):
-    """What Redis holds of a shard, without its entities."""
+    """What Redis holds of a shard, without its entities. A number that is none, or is missing, is 0."""
 
     offset: int
     generation: str
@@ -49,6 +54,13 @@ class Stored(NamedTuple):
     full_bytes: int
     write: str
     """The name of the write that came last."""
+    damaged: Mapping[str, str] = {}
+    """Fields that should be numbers, and what they are instead: such a shard must not be gone on from."""
+
+    @property
+    def damage(self) -> str:
+        """The same in words; empty if there is none."""
+        return ", ".join(f"{name} is {held or 'missing'}" for name, held in self.damaged.items())
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,10 @@ class Switch:
     delta: Fields
     """What whoever holds that at `base` lacks at `to`."""
     deltas_kept: int
+    known: str = ""
+    """The generation that was last seen in Redis: if there is another one by now, it stays."""
+    replaces: int | None = None
+    """An offset of that generation which gives way, although it is beyond `to`."""
 
 
 class Store:
@@ -114,7 +130,7 @@ class Store:
             fields = await self._redis.hgetall(self._key(shard, "meta"))
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
-        return stored_of(fields) if fields else None
+        return _stored_of(fields) if fields else None
 
     async def statements(self, shard: str, stored: Stored) -> AsyncIterator[list[bytes]]:
         """The chunks of statements that `stored` speaks of, some at a time; fewer if some are lost."""
@@ -126,8 +142,8 @@ class Store:
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
 
-    async def write(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Checkpoint these shards in one round trip; each by itself is atomic and fenced."""
+    async def write(self, writes: Sequence[Write]) -> list[Outcome | RefusedError]:
+        """Checkpoint these shards in one round trip; each by itself is atomic and fenced, or refused."""
         return await self._run([self._checkpoint(write) for write in writes])
 
     async def switch(self, switch: Switch) -> Outcome:
@@ -137,12 +153,16 @@ class Store:
         arguments = [
             *(switch.to, switch.generation, switch.change.statements, _facts(switch.change)),
             *(*switch.pushed, self._key(switch.shard, ""), switch.base, switch.continues),
-            *(switch.deltas_kept, len(meta), *meta, *delta),
+            *(switch.deltas_kept, switch.known, "" if switch.replaces is None else switch.replaces),
+            *(len(meta), *meta, *delta),
         ]
         keys = [self._key(switch.shard, "meta"), statements, facts]
-        return (await self._run([(scripts.SWITCH, keys, arguments)]))[0]
+        (outcome,) = await self._run([(scripts.SWITCH, keys, arguments)])
+        if isinstance(outcome, RefusedError):
+            raise outcome
+        return outcome
 
-    async def renew(self, renewals: Sequence[tuple[str, int, str, Fields]]) -> list[Outcome]:
+    async def renew(self, renewals: Sequence[tuple[str, int, str, Fields]]) -> list[Outcome | RefusedError]:
         """Say that these shards (name, offset, generation) are true for a later instant (fields)."""
         return await self._run(
             [
@@ -166,14 +186,11 @@ class Store:
                         pipe.rpush(key, chunk)
                         pipe.expire(key, REWRITE_EXPIRES_S)
                 await pipe.execute()
+        except ResponseError as error:
+            raise _refused(self._settings, error) from error
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
         return bool(chunks[0]), bool(chunks[1])
-
-    async def lower(self, shard: str, stored: Stored) -> Outcome:
-        """Let a rewrite replace what is `stored`, although its offset may be lower: `fenced` if that moved."""
-        keys = [self._key(shard, "meta")]
-        return (await self._run([(scripts.LOWER, keys, [stored.offset, stored.generation])]))[0]
 
     async def discard(self, shard: str, generation: str) -> None:
         """Drop the lists of a rewrite that was given up."""
@@ -188,15 +205,16 @@ class Store:
             held = await self._redis.hget(self._key(f"{topic}/0", "meta"), "partitions")
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
-        return int(held) if held else None
+        return _number(held)
 
     async def partitions_under(self, topic: str, partitions: int) -> list[int]:
-        """The numbers of partitions that these shards were folded under; of those that are held."""
+        """The numbers of partitions that these shards were folded under; of those that are held and say so."""
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for partition in range(partitions):
                     pipe.hget(self._key(f"{topic}/{partition}", "meta"), "partitions")
-                return [int(held) for held in await pipe.execute() if held]
+                numbers = map(_number, await pipe.execute())
+                return [number for number in numbers if number is not None]
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
 
@@ -213,8 +231,8 @@ class Store:
         ]
         return scripts.CHECKPOINT, keys, arguments
 
-    async def _run(self, calls: Sequence[tuple[str, list[str], list[Any]]]) -> list[Outcome]:
-        """Run scripts in one round trip, and again those that Redis had forgotten."""
+    async def _run(self, calls: Sequence[tuple[str, list[str], list[Any]]]) -> list[Outcome | RefusedError]:
+        """Run scripts in one round trip, and again those that Redis had forgotten. Each has its own outcome."""
         try:
             answers = await self._evaluate(calls)
             forgotten = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
@@ -226,10 +244,10 @@ class Store:
                     answers[n] = answer
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise _unreachable(self._settings, answer) from answer
-        return [answer.decode() for answer in answers]
+        return [
+            _refused(self._settings, answer) if isinstance(answer, Exception) else answer.decode()
+            for answer in answers
+        ]
 
     async def _evaluate(self, calls: Sequence[tuple[str, list[str], list[Any]]]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -264,31 +282,68 @@ def _pairs(fields: Fields) -> list[Any]:
     return list(itertools.chain.from_iterable(fields.items()))
 
 
+_SHOWN = 40
+_NUMBERS = ("offset", "format", "partitions", "statements_chunks", "facts_chunks")
+_COUNTS = ("applied", "unchanged", "rekeyed", "dead_lettered")
+_MAY_LACK = ("fresh_ms", "facts_bytes", "full_bytes")
+"""Without these a shard is what it is; without the others it would be taken for another one."""
+
+
 def stored_of(fields: Mapping[bytes, bytes]) -> Stored:
     """What the fields of a shard's meta say. Raises ValueError for one that is no number and should be."""
+    stored = _stored_of(fields)
+    if stored.damaged:
+        raise ValueError(stored.damage)
+    return stored
 
-    def number(name: bytes) -> int:
-        return int(fields.get(name, 0))
 
+def _stored_of(fields: Mapping[bytes, bytes]) -> Stored:
+    held: dict[str, int] = {}
+    damaged: dict[str, str] = {}
+    for name in (*_NUMBERS, *_COUNTS, *_MAY_LACK):
+        text = fields.get(name.encode())
+        number = _number(text, negative=name == "fresh_ms")  # before 2000, on a clock that is set so
+        if number is None and (text is not None or name not in _MAY_LACK):
+            damaged[name] = "" if text is None else repr(text.decode(errors="replace")[:_SHOWN])
+        held[name] = number or 0
     return Stored(
-        offset=number(b"offset"),
-        generation=fields.get(b"generation", b"").decode(),
-        fingerprint=fields.get(b"fingerprint", b"").decode(),
-        format=number(b"format"),
-        partitions=number(b"partitions"),
-        counts={name: number(name.encode()) for name in ("applied", "unchanged", "rekeyed", "dead_lettered")},
-        fresh_ms=number(b"fresh_ms"),
-        statements_chunks=number(b"statements_chunks"),
-        facts_chunks=number(b"facts_chunks"),
-        facts_bytes=number(b"facts_bytes"),
-        full_bytes=number(b"full_bytes"),
-        write=fields.get(b"write", b"").decode(),
+        offset=held["offset"],
+        generation=fields.get(b"generation", b"").decode(errors="replace"),
+        fingerprint=fields.get(b"fingerprint", b"").decode(errors="replace"),
+        format=held["format"],
+        partitions=held["partitions"],
+        counts={name: held[name] for name in _COUNTS},
+        fresh_ms=held["fresh_ms"],
+        statements_chunks=held["statements_chunks"],
+        facts_chunks=held["facts_chunks"],
+        facts_bytes=held["facts_bytes"],
+        full_bytes=held["full_bytes"],
+        write=fields.get(b"write", b"").decode(errors="replace"),
+        damaged=damaged,
     )
 
 
+def _number(text: bytes | None, *, negative: bool = False) -> int | None:
+    """The number that a field holds, as the scripts read it; None for anything else."""
+    if text is None or not _NUMBER.fullmatch(text) or (text.startswith(b"-") and not negative):
+        return None
+    return int(text)
+
+
+_NUMBER = re.compile(rb"-?[0-9]{1,18}")
+
+
 def _unreachable(settings: RedisSettings, error: Exception) -> StoreError:
+    return StoreError(_said(settings, error))
+
+
+def _refused(settings: RedisSettings, error: Exception) -> RefusedError:
+    return RefusedError(_said(settings, error))
+
+
+def _said(settings: RedisSettings, error: Exception) -> str:
     where = settings.url.rpartition("@")[2].removeprefix("redis://")
-    return StoreError(
+    return (
         f"Redis at {where} does not do what is asked: {error}. "
         "Check that it runs, and redis.url; with 'OOM', give it more memory (maxmemory)."
     )
@@ -296,5 +351,5 @@ def _unreachable(settings: RedisSettings, error: Exception) -> StoreError:
 
 _SHA = {
     script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (scripts.CHECKPOINT, scripts.RENEW, scripts.SWITCH, scripts.LOWER)
+    for script in (scripts.CHECKPOINT, scripts.RENEW, scripts.SWITCH)
 }

@@ -2,8 +2,9 @@
 
 Two workers' shards of one partition are driven step by step against a model of the log: batches come
 late, twice, after a seek; checkpoints are refused, lost on the way or answered to nobody; Kafka holds
-back acknowledgements; Redis forgets everything or goes back to an old snapshot; workers crash, and own
-the partition both at once, as a paused one and its successor do. An exporter's follower looks at it from
+back acknowledgements; Redis forgets everything, goes back to an old snapshot or holds no number where one
+should be; workers crash, and own the partition both at once, as a paused one and its successor do. Somebody
+rebuilds the shard meanwhile, or gives up just before the end. An exporter's follower looks at it from
 time to time, and what it holds must be the facts of a prefix, too.
 
 What the machine can see was tried by breaking its subject, one thing at a time. Each of these failed
@@ -22,8 +23,9 @@ lengths than the shard's account of them, which the script refuses as well.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -48,11 +50,13 @@ from events.headers import DLQ_OFFSET
 from events.log import captured
 from events.settings import KafkaSettings
 from events.topics import is_dlq
+from streams import rebuild
 from streams.follower import Follower, ShardState, connect
 from streams.metrics import WorkerMetrics
+from streams.rebuild import Rebuild, Rebuilt
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shards import Shards
-from streams.store import Outcome, StoreError, Write
+from streams.store import Outcome, RefusedError, StoreError, Switch, Write
 from streams.transport import Batch
 from tests.integration.servers import RedisServer
 from tests.integration.traffic import deal, envelope
@@ -60,6 +64,12 @@ from tests.integration.traffic import deal, envelope
 TOPIC = "crm.opportunity"
 PLACE = TP(TOPIC, 0)
 SHARD = f"{{{TOPIC}/0}}"
+META = f"machine:{SHARD}:meta"
+NUMBERS = (
+    *(b"offset", b"format", b"partitions", b"statements_chunks", b"facts_chunks"),
+    *(b"applied", b"unchanged", b"rekeyed", b"dead_lettered", b"fresh_ms"),
+)
+NUMBER = re.compile(rb"[0-9]{1,18}")
 FAULTS = st.sampled_from(["", "", "", "never sent", "no answer"])
 
 
@@ -81,6 +91,8 @@ class Log:
         self.dead: set[int] = set()
         """Offsets of records whose dead letter is acknowledged."""
         self.held: list[tuple[asyncio.Future[None], str, Any]] | None = None
+        self.sent: list[str] = []
+        """Topics of what workers have published."""
 
     def append(self, key: bytes | None, value: bytes | None, headers: Any = ()) -> None:
         """One more record."""
@@ -92,6 +104,7 @@ class Log:
         """What a worker publishes; acknowledged at once, or when nothing is held back any more."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sent = done, topic, (key, value, headers)
+        self.sent.append(topic)
         if self.held is None:
             self._arrive(*sent)
         else:
@@ -130,6 +143,78 @@ class Consumer:
         return len(self._log.records), int(time.time() * 1000)
 
 
+class Reader:
+    """The log, as a rebuild reads it."""
+
+    def __init__(self, log: Log) -> None:
+        self._log, self._next = log, 0
+
+    async def __aenter__(self) -> "Reader":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+    async def fetch(self) -> dict[tuple[str, int], list[LogRecord]]:
+        await asyncio.sleep(0)
+        records, self._next = self._log.records[self._next :], len(self._log.records)
+        return {(TOPIC, 0): records} if records else {}
+
+    async def position(self, place: tuple[str, int]) -> int:
+        return self._next
+
+    def end(self, place: tuple[str, int]) -> int:
+        return len(self._log.records)
+
+
+class RebuildProducer:
+    """What a rebuild publishes with, into the model's log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    async def send(self, topic: str, *, value: Any, key: Any, partition: Any, headers: Any) -> Any:
+        return await self._log.send(topic, key, value, partition, None, headers)
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+
+async def rebuilt(
+    log: Log, redis_settings: RedisSettings, *, before_switch: Callable[[], Awaitable[object]]
+) -> Rebuilt:
+    """What `dealpulse rebuild` does to the shard; something else comes just before its last step."""
+    work = Rebuild(KafkaSettings(partitions=1), redis_settings, Meaning(), Clock())
+    work._producer = RebuildProducer(log)
+    switches = work._store.switch
+
+    async def at_last(switch: Switch) -> Outcome:
+        await before_switch()
+        return await switches(switch)
+
+    work._store.switch = at_last  # type: ignore[method-assign]  # the moment that matters
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rebuild, "LogReader", lambda _kafka, _places: Reader(log))
+        patch.setattr(rebuild, "_SURE_S", 0.01)
+        try:
+            return await work._rebuilt((TOPIC, 0), 1)
+        finally:
+            await work.close()
+
+
+class Interrupted(Exception):
+    """Ctrl-C."""
+
+
+async def interrupt() -> None:
+    """Give up here."""
+    raise Interrupted
+
+
+async def nothing() -> None:
+    """Nobody else does anything at that moment."""
+
+
 class Event:
     """A batch on its way through Faust."""
 
@@ -155,7 +240,7 @@ class Worker:
         self._write = self.shards.store.write
         self.shards.store.write = self._faulty  # type: ignore[method-assign]
 
-    async def _faulty(self, writes: Sequence[Write]) -> list[Outcome]:
+    async def _faulty(self, writes: Sequence[Write]) -> list[Outcome | RefusedError]:
         fault, self.fault = self.fault, ""
         if fault == "never sent":
             raise StoreError("connection refused")
@@ -238,13 +323,17 @@ class Schedules(RuleBasedStateMachine):
     async def _new(self) -> Worker:
         return Worker(self.log, self.settings)
 
-    @rule(count=st.integers(1, 6), kind=st.sampled_from(["good", "twice", "poison", "stray"]))
+    @rule(count=st.integers(1, 6), kind=st.sampled_from(["good", "twice", "poison", "stray", "skipped"]))
     def append(self, count: int, kind: str) -> None:
         for _ in range(count):
             number = next(self.numbers)
             message = deal(number, deals=5)
             if kind == "poison":
                 self.log.append(message.key, b"{")
+            elif kind == "skipped":
+                subject = f"opp-{number % 5}"
+                value = envelope("resync", "required", subject, number, {"reason": "gap"})
+                self.log.append(subject.encode(), value)
             elif kind == "stray":
                 value = envelope("opportunity", "changed", f"s{number % 3}", number, {"name": "n"})
                 self.log.append(None if number % 2 else b"other", value)
@@ -334,6 +423,49 @@ class Schedules(RuleBasedStateMachine):
                 self.damaged.add(key.decode().split(":")[-2])
                 self.redis.delete(key)
 
+    @rule(
+        field=st.sampled_from(
+            ["offset", "format", "partitions", "statements_chunks", "facts_chunks", "applied", "fresh_ms"]
+        ),
+        text=st.sampled_from(["", "x", "1e3", "0x10"]),
+    )
+    def a_number_of_the_meta_is_none(self, field: str, text: str) -> None:
+        if self.redis.exists(META):
+            self.redis.hset(META, field, text)
+
+    @rule(
+        who=st.integers(0, 1),
+        count=st.integers(0, 4),
+        meanwhile=st.sampled_from(["", "writes", "writes and compacts", "Ctrl-C"]),
+    )
+    def rebuild(self, who: int, count: int, meanwhile: str) -> None:
+        """A worker goes on beside it, just before its last step; or it is given up there."""
+        self.log.release()
+        worker = self.workers[who]
+        times = iter(range(2))
+
+        async def writes() -> None:
+            if next(times, None) is None:
+                return  # or it would be faster for ever
+            start = worker.consumer.position
+            if records := self.log.records[start : start + count]:
+                worker.consumer.position = start + len(records)
+                await worker.shards.fold(PLACE, Batch(start, records), Event())
+            for shard in worker.shards.live():
+                if "compacts" in meanwhile and shard.rewrite is None and shard.generation:
+                    shard.begin_rewrite(alone=False)
+            for _ in range(4):
+                await worker.shards.checkpoints.write(all_due=True)
+
+        before = self.redis.hgetall(META)
+        if meanwhile == "Ctrl-C":
+            with pytest.raises(Interrupted):
+                self.run(rebuilt(self.log, self.settings, before_switch=interrupt))
+            assert self.redis.hgetall(META) == before, "interrupted, it changes nothing"
+            return
+        done = self.run(rebuilt(self.log, self.settings, before_switch=writes if meanwhile else nothing))
+        assert self.redis.hget(META, "offset") == b"%d" % done.offset
+
     @rule(what=st.sampled_from(["looks", "follows", "follows"]))
     def exporter(self, what: str) -> None:
         """It compares what it holds with what is stored, or takes the deltas that have come."""
@@ -383,15 +515,15 @@ class Schedules(RuleBasedStateMachine):
     @invariant()
     def redis_holds_the_fold_of_a_prefix(self) -> None:
         """Or says by its own account of chunks that it does not, if Redis has dropped some."""
-        meta = self.redis.hgetall(f"machine:{SHARD}:meta")
-        if not meta:
+        meta = self.redis.hgetall(META)
+        if not meta or not all(NUMBER.fullmatch(meta[field]) for field in NUMBERS):
             return
         generation = meta[b"generation"].decode()
         chunks = self.redis.lrange(f"machine:{SHARD}:{generation}:statements", 0, -1)
         facts = self.redis.llen(f"machine:{SHARD}:{generation}:facts")
         offset = int(meta[b"offset"])
         self.highest = max(self.highest, offset)
-        if generation in self.damaged:
+        if generation in self.damaged or meta[b"partitions"] != b"1":
             return
         assert len(chunks) == int(meta[b"statements_chunks"])
         assert facts == int(meta[b"facts_chunks"])
@@ -399,20 +531,24 @@ class Schedules(RuleBasedStateMachine):
         stored.load(chunks)
         wanted, counts = self._fold(offset)
         assert _events(stored) == _events(wanted)
+        assert stored._resyncs == wanted._resyncs
+        pending = meta[b"resync_pending"].decode()
+        assert pending == "".join(f"{name}={count}" for name, count in wanted.resync_pending().items())
         assert {name: int(meta[name.encode()]) for name in counts} == counts
         assert sum(counts.values()) == offset
 
     @invariant()
     def nothing_counts_as_durable_that_redis_never_held(self) -> None:
-        held = self.redis.hget(f"machine:{SHARD}:meta", "offset")
-        self.highest = max(self.highest, int(held or 0))
+        held = self.redis.hget(META, "offset") or b""
+        self.highest = max(self.highest, int(held) if NUMBER.fullmatch(held) else 0)
         for worker in self.workers:
             assert (worker.shards.durable(PLACE) or 0) <= self.highest
 
     @invariant()
     def no_dead_letter_is_missing_below_what_is_durable(self) -> None:
-        held = self.redis.hget(f"machine:{SHARD}:meta", "offset")
-        refused = {record.offset for record in self.log.records[: int(held or 0)] if record.value == b"{"}
+        held = self.redis.hget(META, "offset") or b""
+        until = int(held) if NUMBER.fullmatch(held) else 0
+        refused = {record.offset for record in self.log.records[:until] if record.value == b"{"}
         assert refused <= self.log.dead
 
     def teardown(self) -> None:
@@ -441,8 +577,10 @@ class Schedules(RuleBasedStateMachine):
         self.redis.close()
 
     def _is_done(self) -> bool:
-        meta = self.redis.hgetall(f"machine:{SHARD}:meta")
-        if not meta or int(meta[b"offset"]) != len(self.log.records):
+        meta = self.redis.hgetall(META)
+        if not meta or not all(NUMBER.fullmatch(meta[field]) for field in NUMBERS):
+            return False
+        if int(meta[b"offset"]) != len(self.log.records):
             return False
         name = f"machine:{SHARD}:{int(meta[b'generation'])}"
         return all(
