@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from dealpulse.cli import main
-from streams.store import Outcome, Store, Stored, Switch, Write
+from streams.store import Outcome, RefusedError, Store, Stored, Switch, Write
 from streams.transport import Consumer
 
 Step = Literal[
@@ -55,7 +55,7 @@ def _wrap() -> None:
     write, push, switch, statements = Store.write, Store.push, Store.switch, Store.statements
     committable = Consumer._filter_committable_offsets
 
-    async def written(self: Store, writes: Sequence[Write]) -> list[Outcome]:
+    async def written(self: Store, writes: Sequence[Write]) -> list[Outcome | RefusedError]:
         _dies("before the write")
         outcomes = await write(self, writes)
         if "written" in outcomes:
