@@ -22,6 +22,7 @@ from streams.shards import Shards
 LANDING = """<!doctype html><title>dealpulse worker</title><h1>dealpulse worker</h1>
 <ul><li><a href="/metrics">/metrics</a><li><a href="/healthz">/healthz</a><li><a href="/readyz">/readyz</a></ul>
 """
+_SHARDS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ def readiness(shards: Shards) -> list[Check]:
     seen = shards.log_seen_at is not None
     kafka_age_s = shards.log_age_s()
     live = {shard.name for shard in shards.live()}
-    refused = [
-        f"{shard}: {why}" for shard, why in sorted(shards.checkpoints.refused.items()) if shard in live
-    ]
+    refused: dict[str, list[str]] = {}
+    for shard, why in sorted(shards.checkpoints.refused.items()):
+        if shard in live:
+            refused.setdefault(why, []).append(shard)
     return [
         Check(
             "shards",
@@ -71,9 +73,16 @@ def readiness(shards: Shards) -> list[Check]:
         Check(
             "redis",
             shards.checkpoints.store_answers and not refused,
-            "; ".join(refused) or ("answers" if shards.checkpoints.store_answers else "away"),
+            "; ".join(f"{_named(which)} not written: {why}" for why, which in refused.items())
+            or ("answers" if shards.checkpoints.store_answers else "away"),
         ),
     ]
+
+
+def _named(shards: list[str]) -> str:
+    """Some of them by name."""
+    more = len(shards) - _SHARDS_NAMED
+    return ", ".join(shards[:_SHARDS_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 class HealthServer:

@@ -343,9 +343,10 @@ def _refused(settings: RedisSettings, error: Exception) -> RefusedError:
 
 def _said(settings: RedisSettings, error: Exception) -> str:
     where = settings.url.rpartition("@")[2].removeprefix("redis://")
+    said = str(error).partition(" script: ")[0].rstrip(".")  # which script it was helps nobody, and differs
     return (
-        f"Redis at {where} does not do what is asked: {error}. "
-        "Check that it runs, and redis.url; with 'OOM', give it more memory (maxmemory)."
+        f"Redis at {where} does not do what is asked: {said}. "
+        "Check that it runs, and redis.url; if it is out of memory, give it more (maxmemory)."
     )
 
 

@@ -234,7 +234,7 @@ def _redis_out_of_memory(run: Run) -> float:
     client.config_set("maxmemory", 1_000_000)
     try:
         wait_until(
-            lambda: any('"away"' in worker.get("/readyz")[1] for worker in run.system.workers),
+            lambda: any("maxmemory" in worker.get("/readyz")[1] for worker in run.system.workers),
             "a worker is told that there is no memory",
             seconds=30,
         )
