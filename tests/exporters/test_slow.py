@@ -12,6 +12,7 @@ from exporters import slow
 from exporters.slow import SlowFigures
 from tests.exporters.stand import instant
 from tests.exporters.test_server import Frozen
+from tests.integration.traffic import until
 
 NOW_MS = instant("2026-05-20T12:00:00+08:00")
 
@@ -64,11 +65,6 @@ def running(kpis: Kpis, test: Callable[[SlowFigures], Any], monkeypatch: pytest.
     asyncio.run(run())
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - the state of plain objects
-        await asyncio.sleep(0.005)
-
-
 @pytest.mark.parametrize(
     ("error", "event", "is_fault"),
     [
@@ -82,16 +78,16 @@ def test_a_fault_is_told_once_and_tried_again(
     kpis = Kpis()
 
     async def test(figures: SlowFigures) -> None:
-        await until(lambda: len(kpis.kept) == 1)
+        await until(lambda: len(kpis.kept) == 1, "figures are kept")
         assert (figures.why, figures.still_s) == ("", 0.0)
         kpis.fault, tried = error, kpis.tried
-        await until(lambda: kpis.tried > tried + 5)
+        await until(lambda: kpis.tried > tried + 5, "it is tried again")
         assert str(error) in figures.why
         assert figures.is_fault == is_fault
         assert figures.still_s > 0
         kpis.fault, count = None, len(kpis.kept)
-        await until(lambda: len(kpis.kept) > count)
-        await until(lambda: figures.why == "")
+        await until(lambda: len(kpis.kept) > count, "figures are kept again")
+        await until(lambda: figures.why == "", "the fault is over")
 
     with captured() as lines:
         running(kpis, test, monkeypatch)

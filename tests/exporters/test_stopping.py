@@ -13,7 +13,7 @@ import pytest
 from tests.integration.traffic import wait_until
 
 BUSY = """
-import asyncio, signal, sys, time
+import asyncio, signal, sys, threading
 from aggregators.meaning import Meaning
 from events.clock import Clock
 from events.log import configure
@@ -30,7 +30,7 @@ class Busy(exporter.Exporter):
 
     def evaluate(self):
         print(self._slow._aside._child, flush=True)
-        time.sleep(600)
+        threading.Event().wait()
 
 exporter.Exporter, exporter.STOP_WITHIN_S = Busy, float(sys.argv[1])
 configure(form="json")
@@ -43,7 +43,7 @@ raise SystemExit(exporter.run_exporter(config, Clock()))
 
 @contextmanager
 def busy(stop_within_s: float) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """An exporter whose evaluating thread is at something for ten minutes, and the id of its child."""
+    """An exporter whose evaluating thread is at something that never ends, and the id of its child."""
     command = [sys.executable, "-c", BUSY, str(stop_within_s)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -1,8 +1,8 @@
 """What a worker writes is what an exporter's follower reads: loaded, then kept current by deltas."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ from tests.integration.traffic import (
     envelope,
     make_topics,
     publish,
+    until,
     wait_for_all,
 )
 from tests.integration.worker import Worker
@@ -235,6 +236,16 @@ async def followed(
         await follower._redis.aclose()
 
 
+@asynccontextmanager
+async def successor(author: Author) -> AsyncIterator[Author]:
+    """Who writes the shard after him; begins with nothing."""
+    again = Author(author.store._settings)
+    try:
+        yield again
+    finally:
+        await again.store.close()
+
+
 async def take_news(follower: Any) -> bool:
     streams = {follower._key(shard, "deltas"): follower._read[shard] for shard in follower._held}
     taken: bool = await follower._take_news(streams, block_ms=None)
@@ -285,8 +296,7 @@ def test_what_is_held_stays_until_what_is_written_after_a_loss_has_come_as_far(r
             await take_news(follower)
             with redis.Redis.from_url(redis_url) as client:
                 client.flushdb()
-            again = Author(author.store._settings)
-            try:
+            async with successor(author) as again:
                 await again.rewrite(alone=True)
                 await follower._reconcile()
                 read = calls(redis_url, "lrange")
@@ -305,8 +315,6 @@ def test_what_is_held_stays_until_what_is_written_after_a_loss_has_come_as_far(r
                 assert seen.states[shard].generation == again.shard.generation
                 assert seen.told.count(("replace", shard)) == 2
                 require_same_facts(seen, again)
-            finally:
-                await again.store.close()
 
     asyncio.run(follow())
 
@@ -393,11 +401,12 @@ def test_a_checkpoint_between_two_reads_is_no_reason_to_load(redis_url: str) -> 
 class Read:
     """Who asks for histories, and takes in what is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, histories: Histories) -> None:
+        self.histories = histories
         self.snapshot = Snapshot(Meaning(), [("crm.opportunity", 0)])
 
-    async def news(self, histories: Histories) -> None:
-        found = await histories.news(self.snapshot.statements_held(), self.snapshot.unreadable)
+    async def news(self) -> None:
+        found = await self.histories.news(self.snapshot.statements_held(), self.snapshot.unreadable)
         assert self.snapshot.take_statements(found) == {}
 
     def require_same(self, author: Author) -> None:
@@ -406,50 +415,62 @@ class Read:
         assert _events(state) == _events(author.shard.state)
 
 
+@asynccontextmanager
+async def reading_histories(url: str) -> AsyncIterator[tuple[Any, Seen, Author, Read]]:
+    """As `followed`, and who reads the histories beside."""
+    async with followed(url) as (follower, seen, author):
+        histories = Histories(author.store._settings, follower)
+        try:
+            yield follower, seen, author, Read(histories)
+        finally:
+            await histories.close()
+
+
+@contextmanager
+def set_back(url: str) -> Iterator[None]:
+    """Lets Redis hold, at the end of the block, what it held at its beginning."""
+    with redis.Redis.from_url(url) as client:
+        saved: Any = {key: client.dump(key) for key in client.scan_iter()}
+        yield
+        client.flushdb()
+        for key, dumped in saved.items():
+            client.restore(key, 0, dumped)
+
+
 def test_histories_are_read_in_slices_and_then_what_is_new(redis_url: str) -> None:
     async def follow() -> None:
-        async with followed(redis_url) as (follower, _, author):
-            histories, read = Histories(author.store._settings, follower), Read()
-            try:
-                for number in range(1, 40):
-                    await author.checkpoint(number)
-                await take_news(follower)
-                before = calls(redis_url, "lrange")
-                await read.news(histories)
-                assert calls(redis_url, "lrange") == before + 3
-                read.require_same(author)
-                await read.news(histories)
-                assert calls(redis_url, "lrange") == before + 3, "nothing is new"
-                await author.checkpoint(40)
-                await take_news(follower)
-                await read.news(histories)
-                assert calls(redis_url, "lrange") == before + 4
-                read.require_same(author)
-            finally:
-                await histories.close()
+        async with reading_histories(redis_url) as (follower, _, author, read):
+            for number in range(1, 40):
+                await author.checkpoint(number)
+            await take_news(follower)
+            before = calls(redis_url, "lrange")
+            await read.news()
+            assert calls(redis_url, "lrange") == before + 3
+            read.require_same(author)
+            await read.news()
+            assert calls(redis_url, "lrange") == before + 3, "nothing is new"
+            await author.checkpoint(40)
+            await take_news(follower)
+            await read.news()
+            assert calls(redis_url, "lrange") == before + 4
+            read.require_same(author)
 
     asyncio.run(follow())
 
 
 def test_histories_of_a_shard_that_is_just_written_anew_are_waited_for(redis_url: str) -> None:
     async def follow() -> None:
-        async with followed(redis_url) as (follower, _, author):
-            histories, read = Histories(author.store._settings, follower), Read()
-            try:
-                await author.checkpoint(1)
-                await take_news(follower)
-                await author.rewrite(alone=False)
-                reading = asyncio.create_task(read.news(histories))
-                asked = calls(redis_url, "lrange")
-                async with asyncio.timeout(5):
-                    while calls(redis_url, "lrange") < asked + 2:  # noqa: ASYNC110 - Redis is asked
-                        await asyncio.sleep(0.01)
-                assert not reading.done()
-                await take_news(follower)
-                await reading
-                read.require_same(author)
-            finally:
-                await histories.close()
+        async with reading_histories(redis_url) as (follower, _, author, read):
+            await author.checkpoint(1)
+            await take_news(follower)
+            await author.rewrite(alone=False)
+            reading = asyncio.create_task(read.news())
+            asked = calls(redis_url, "lrange")
+            await until(lambda: calls(redis_url, "lrange") >= asked + 2, "histories are looked for twice")
+            assert not reading.done()
+            await take_news(follower)
+            await reading
+            read.require_same(author)
 
     asyncio.run(follow())
 
@@ -460,39 +481,32 @@ def test_histories_are_read_anew_behind_a_redis_that_was_set_back(
     monkeypatch.setattr("streams.histories._WAIT_S", 0.1)
 
     async def follow() -> None:
-        async with followed(redis_url) as (follower, seen, author):
-            settings = author.store._settings
-            histories, read, again = Histories(settings, follower), Read(), Author(settings)
-            try:
-                for number in range(1, 6):
-                    await author.checkpoint(number)
-                with redis.Redis.from_url(redis_url) as client:
-                    saved: Any = {key: client.dump(key) for key in client.scan_iter()}
-                    await author.checkpoint(6, 7, 8)
-                    await take_news(follower)
-                    await read.news(histories)
-                    await author.checkpoint(9)
-                    await take_news(follower)
-                    client.flushdb()
-                    for key, dumped in saved.items():
-                        client.restore(key, 0, dumped)
-                await again.adopt()
-                for number in (6, 7, 8):
-                    await again.checkpoint(number)
+        async with (
+            reading_histories(redis_url) as (follower, seen, author, read),
+            successor(author) as again,
+        ):
+            for number in range(1, 6):
+                await author.checkpoint(number)
+            with set_back(redis_url):
+                await author.checkpoint(6, 7, 8)
                 await take_news(follower)
-                with pytest.raises(UnreachableError, match="are being written anew"):
-                    await read.news(histories)
-                for number in (9, 10, 11):
-                    await again.checkpoint(number)
+                await read.news()
+                await author.checkpoint(9)
                 await take_news(follower)
-                await follower._reconcile()
-                await follower._reconcile()
-                await read.news(histories)
-                read.require_same(again)
-                require_same_facts(seen, again)
-            finally:
-                await again.store.close()
-                await histories.close()
+            await again.adopt()
+            for number in (6, 7, 8):
+                await again.checkpoint(number)
+            await take_news(follower)
+            with pytest.raises(UnreachableError, match="are being written anew"):
+                await read.news()
+            for number in (9, 10, 11):
+                await again.checkpoint(number)
+            await take_news(follower)
+            await follower._reconcile()
+            await follower._reconcile()
+            await read.news()
+            read.require_same(again)
+            require_same_facts(seen, again)
 
     asyncio.run(follow())
 
@@ -501,31 +515,21 @@ def test_histories_that_others_have_gone_on_with_are_read_as_a_whole(redis_url: 
     """Set back and written as far again, before the follower has seen anything of it."""
 
     async def follow() -> None:
-        async with followed(redis_url) as (follower, _, author):
-            settings = author.store._settings
-            histories, read, again = Histories(settings, follower), Read(), Author(settings)
-            try:
-                for number in range(1, 6):
-                    await author.checkpoint(number)
-                with redis.Redis.from_url(redis_url) as client:
-                    saved: Any = {key: client.dump(key) for key in client.scan_iter()}
-                    await author.checkpoint(6)
-                    await author.checkpoint(7)
-                    await take_news(follower)
-                    await read.news(histories)
-                    await author.checkpoint(8)
-                    await take_news(follower)
-                    client.flushdb()
-                    for key, dumped in saved.items():
-                        client.restore(key, 0, dumped)
-                await again.adopt()
-                for numbers in ((6, 7, 8, 9), (10,), (11,)):
-                    await again.checkpoint(*numbers)
-                await read.news(histories)
-                read.require_same(again)
-            finally:
-                await again.store.close()
-                await histories.close()
+        async with reading_histories(redis_url) as (follower, _, author, read), successor(author) as again:
+            for number in range(1, 6):
+                await author.checkpoint(number)
+            with set_back(redis_url):
+                await author.checkpoint(6)
+                await author.checkpoint(7)
+                await take_news(follower)
+                await read.news()
+                await author.checkpoint(8)
+                await take_news(follower)
+            await again.adopt()
+            for numbers in ((6, 7, 8, 9), (10,), (11,)):
+                await again.checkpoint(*numbers)
+            await read.news()
+            read.require_same(again)
 
     asyncio.run(follow())
 
@@ -534,21 +538,15 @@ def test_a_shard_that_is_left_out_while_histories_are_read_is_left_out_of_them(r
     """As in a rolling upgrade, when a worker of another version has recomputed its facts."""
 
     async def follow() -> None:
-        async with followed(redis_url) as (follower, _, author):
-            histories, shard = Histories(author.store._settings, follower), author.shard.name
-            try:
-                await author.rewrite(alone=False)
-                with redis.Redis.from_url(redis_url) as client:
-                    client.hset(f"dealpulse:{{{shard}}}:meta", "fingerprint", "another")
-                    reading = asyncio.create_task(histories.news({}, {}))
-                    asked = calls(redis_url, "lrange")
-                    async with asyncio.timeout(5):
-                        while calls(redis_url, "lrange") < asked + 2:  # noqa: ASYNC110 - Redis is asked
-                            await asyncio.sleep(0.01)
-                await follower._reconcile()
-                assert await reading == {}
-            finally:
-                await histories.close()
+        async with reading_histories(redis_url) as (follower, _, author, read):
+            await author.rewrite(alone=False)
+            with redis.Redis.from_url(redis_url) as client:
+                client.hset(f"dealpulse:{{{author.shard.name}}}:meta", "fingerprint", "another")
+                reading = asyncio.create_task(read.histories.news({}, {}))
+                asked = calls(redis_url, "lrange")
+                await until(lambda: calls(redis_url, "lrange") >= asked + 2, "histories are looked for twice")
+            await follower._reconcile()
+            assert await reading == {}
 
     asyncio.run(follow())
 

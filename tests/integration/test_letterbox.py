@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -79,6 +80,9 @@ def test_a_good_event_that_is_replayed_twice_counts_once(
     def counted(name: str) -> int:
         return sum(shard.counts[name] for shard in shards())
 
+    def is_folded(records: int) -> bool:
+        return counted("applied") + counted("unchanged") == records
+
     def figures() -> list[Any]:
         events = [event for shard in shards() for event in shard.state.events()]
         return sorted((event.subject, event.id, event.data.get("amount_minor", 0)) for event in events)
@@ -90,10 +94,7 @@ def test_a_good_event_that_is_replayed_twice_counts_once(
         for times in (1, 2):
             done = dealpulse("dlq", "replay", f"{DEALS}/0/4711", "--json", *servers)
             assert json.loads(done.stdout)["replayed"] == [f"{DEALS}/0/4711"], done.stderr
-            wait_until(
-                lambda times=times: counted("applied") + counted("unchanged") == 50 + times,  # type: ignore[misc]
-                "it is folded",
-            )
+            wait_until(partial(is_folded, 50 + times), "it is folded")
             told.append((counted("applied"), figures()))
 
     assert told[0][0] == before + 1

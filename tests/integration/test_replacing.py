@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,11 +27,12 @@ from tests.integration.test_schedules import (
     Interrupted,
     Log,
     Worker,
+    closed,
     interrupt,
     nothing,
     rebuilt,
 )
-from tests.integration.traffic import deal, envelope
+from tests.integration.traffic import deal, envelope, until
 
 
 class Stand:
@@ -68,11 +70,12 @@ class Stand:
         (shard,) = [shard for shard in worker.shards.live() if shard.topic == tp.topic]
         if records := self.log.records[shard.next :]:
             await worker.shards.fold(tp, Batch(shard.next, records), Event())
+            await asyncio.sleep(0)  # deliveries take a turn
 
     async def writes(self, worker: Worker, rounds: int = 4) -> None:
         for _ in range(rounds):
             await worker.shards.checkpoints.write(all_due=True)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # its tasks take a turn
 
     async def written(self, count: int = 30) -> Worker:
         """A worker that has folded so much and written it."""
@@ -119,10 +122,7 @@ def stands(redis_url: str, test: Callable[[Stand], Awaitable[None]]) -> list[dic
                 await test(stand)
         finally:
             for worker in stand.workers:
-                worker.shards.keep_only(())
-            await asyncio.sleep(0.01)
-            for worker in stand.workers:
-                await worker.shards.store.close()
+                await closed(worker)
             stand.redis.close()
 
     with captured() as lines:
@@ -130,9 +130,8 @@ def stands(redis_url: str, test: Callable[[Stand], Awaitable[None]]) -> list[dic
     return lines
 
 
-async def until(done: Callable[[], bool]) -> None:
-    while not done():  # noqa: ASYNC110 - plain values
-        await asyncio.sleep(0.01)
+def is_durable(worker: Worker, offset: int, tp: TP = PLACE) -> bool:
+    return worker.shards.durable(tp) == offset
 
 
 def test_a_rebuild_of_a_shard_beyond_its_log_changes_nothing_until_its_last_step(redis_url: str) -> None:
@@ -176,7 +175,7 @@ def test_a_worker_that_has_not_seen_the_new_log_takes_up_what_was_rebuilt_at_a_l
             if how == "renews":
                 await worker.shards.checkpoints.renew()
             await stand.writes(worker)
-            await until(lambda worker=worker: worker.shards.durable(PLACE) == 10)  # type: ignore[misc]
+            await until(partial(is_durable, worker, 10), f"the worker that {how} has the new log")
 
             stand.require_the_fold_of_the_log()
 
@@ -221,7 +220,7 @@ def test_a_rebuild_that_a_worker_overtakes_loses_and_doubles_nothing(redis_url: 
         stand.append(3, start=300)
         await stand.folds(worker)
         await stand.writes(worker)
-        await until(lambda: worker.shards.durable(PLACE) == 36)
+        await until(partial(is_durable, worker, 36), "the rebuild and what came meanwhile")
         await stand.folds(worker)
         await stand.writes(worker)
         stand.require_the_fold_of_the_log()
@@ -246,7 +245,7 @@ def test_a_workers_own_rewrite_does_not_undo_a_rebuild(redis_url: str) -> None:
         await stand.folds(worker)
         await stand.writes(worker)
         assert "corrupted-1" not in stand.subjects()
-        await until(lambda: worker.shards.durable(PLACE) == 30)
+        await until(partial(is_durable, worker, 30), "the shard is written again")
         await stand.folds(worker)
         await stand.writes(worker)
 
@@ -386,7 +385,6 @@ def test_what_a_worker_builds_anew_is_not_published_again(redis_url: str) -> Non
             stand.log.append(b"elsewhere", value)
         worker = await stand.worker()
         await stand.folds(worker)
-        await asyncio.sleep(0)
         await stand.folds(worker)
         await stand.writes(worker)
         stand.require_the_fold_of_the_log()
@@ -398,7 +396,6 @@ def test_what_a_worker_builds_anew_is_not_published_again(redis_url: str) -> Non
         stand.redis.hset(META, "format", 0)
         worker = await stand.worker()
         await stand.folds(worker)
-        await asyncio.sleep(0)
         await stand.writes(worker)
 
         stand.require_the_fold_of_the_log()
@@ -423,7 +420,7 @@ def test_a_shard_built_anew_whose_log_ends_before_it_is_left_alone(redis_url: st
             shard.see_end(10, told_ms)
         assert shard.log_is_shorter
         watching = asyncio.create_task(worker.shards.watch_log(0.01))
-        await until(lambda: PLACE in worker.shards.left_alone)
+        await until(lambda: PLACE in worker.shards.left_alone, "the shard is left alone")
         watching.cancel()
         assert "ends at offset 10, but the shard is true for offset 30" in worker.shards.left_alone[PLACE]
 
@@ -459,10 +456,10 @@ def test_a_write_that_redis_refuses_holds_up_no_other_shard(redis_url: str) -> N
         running = asyncio.create_task(worker.shards.checkpoints.run())
         stand.append(5, start=5)
         await stand.folds(worker)
-        await until(lambda: worker.shards.durable(PLACE) == 10)
+        await until(partial(is_durable, worker, 10), "the other shard goes on")
         assert worker.shards.durable(other) == 0
         stand.redis.rename("aside", meta)
-        await until(lambda: worker.shards.durable(other) == 1)
+        await until(partial(is_durable, worker, 1, other), "the refused one is tried again")
         running.cancel()
         assert worker.shards.checkpoints.refused == {}
 

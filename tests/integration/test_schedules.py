@@ -348,7 +348,7 @@ class Schedules(RuleBasedStateMachine):
             worker.shards.keep_only(())
             self.run(asyncio.sleep(0))  # loads that are given up let go of their connections
         if what == "crash":
-            self.run(_closed(worker))
+            self.run(closed(worker))
             self.workers[who] = self.run(self._new())
         if what == "assign":
             for tp, offset in self.run(worker.shards.assign({PLACE})).items():
@@ -573,7 +573,7 @@ class Schedules(RuleBasedStateMachine):
         assert self.held.state.offset == len(self.log.records)
         self.run(self.follower._redis.aclose())
         for worker in self.workers:
-            self.run(_closed(worker))
+            self.run(closed(worker))
         self.redis.close()
 
     def _is_done(self) -> bool:
@@ -600,7 +600,7 @@ class Schedules(RuleBasedStateMachine):
         }
 
 
-async def _closed(worker: Worker) -> None:
+async def closed(worker: Worker) -> None:
     """Give up everything and end a worker's connections, once loads under way have let go of theirs."""
     loading = list(worker.shards._restores.values())
     worker.shards.keep_only(())

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError, RecordTooLargeError
 
 from events.errors import BadEventError
 from events.headers import DLQ_EXCEPTION, DLQ_MESSAGE, DLQ_OFFSET
@@ -70,7 +71,7 @@ def test_an_event_that_no_longer_fits_where_it_belongs_becomes_a_dead_letter_wit
                     )
                     await (await sent)
                     break
-                except Exception:  # noqa: BLE001 - whatever it is called that a record is too large
+                except (MessageSizeTooLargeError, RecordTooLargeError):
                     size -= 8
         (stray,) = await last_of(kafka.brokers, TOPIC)
         await delivered(

@@ -238,6 +238,14 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60.
         time.sleep(0.02)
 
 
+async def until(condition: Callable[[], bool], what: str, *, seconds: float = 10.0) -> None:
+    """The same on an event loop, whose other tasks go on meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not after {seconds:g} s: {what}"
+        await asyncio.sleep(0.01)
+
+
 def wait_for_all(brokers: str, url: str, *, seconds: float = 60.0) -> None:
     """Wait until Redis holds every record there is now, republished ones included."""
 
