@@ -16,7 +16,8 @@ from aggregators.tables.deals import DealTable
 from aggregators.tables.rebuilt import TabledDeals
 from events.canonical import order_key
 from events.topics import entity_of
-from streams.follower import CANNOT_BE_READ, COUNTS, DEALS, ShardState
+from streams.follower import CANNOT_BE_READ, DEALS, ShardState
+from streams.names import RESULTS
 
 
 class Snapshot:
@@ -190,7 +191,7 @@ class Snapshot:
             (shard.rpartition("/")[0], int(shard.rpartition("/")[2]), name): state.counts[name]
             for shard, state in self.shards.items()
             if state is not None
-            for name in COUNTS
+            for name in RESULTS
         }
 
     def _fold(self, shard: str, chunks: Iterable[bytes]) -> None:

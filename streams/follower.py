@@ -20,12 +20,12 @@ from redis.exceptions import RedisError
 
 from aggregators.state import UNREADABLE
 from events.log import get_logger
+from streams.names import RESULTS
 from streams.settings import RedisSettings
 
 log = get_logger("follower")
 
 DEALS = "crm.opportunity"
-COUNTS = ("applied", "unchanged", "rekeyed", "dead_lettered")
 CANNOT_BE_READ: Final = (*UNREADABLE, AttributeError)
 """What taking in a chunk raises that is not as it was written: a number, say, where a text should be."""
 _BLOCK_MS = 200
@@ -474,7 +474,7 @@ def shard_state(fields: Mapping[bytes, bytes]) -> ShardState:
         fresh_ms=int(fields.get(b"fresh_ms", 0)),
         first_append_ms=int(fields[b"first_append_ms"]) if b"first_append_ms" in fields else None,
         newest_event_ms=int(newest) if newest else None,
-        counts={name: int(fields.get(name.encode(), 0)) for name in COUNTS},
+        counts={name: int(fields.get(name.encode(), 0)) for name in RESULTS},
         resync_pending=_pending(pending),
         partitions=int(fields[b"partitions"]) if b"partitions" in fields else None,
         replaces=fields.get(b"replaces", b"").decode(),

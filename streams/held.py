@@ -9,7 +9,7 @@ from streams.follower import connect
 from streams.settings import RedisSettings
 from streams.store import Stored, StoreError, stored_of
 
-_CHUNKS_AT_ONCE: Final = 16
+CHUNKS_AT_ONCE: Final = 16
 """Each has up to some 2 MB: a few milliseconds of Redis' time."""
 VERIFY_FIELDS = ("last_success_ms", "mismatches", "checked_ms")
 """Of the Redis hash `<prefix>:verify`: instants in ms since 2000, and how many differences."""
@@ -76,8 +76,8 @@ class HeldShards:
     async def _first(self, key: str, count: int) -> list[bytes]:
         """So many chunks of a list."""
         found: list[bytes] = []
-        for start in range(0, count, _CHUNKS_AT_ONCE):
-            found += await self._redis.lrange(key, start, min(start + _CHUNKS_AT_ONCE, count) - 1)
+        for start in range(0, count, CHUNKS_AT_ONCE):
+            found += await self._redis.lrange(key, start, min(start + CHUNKS_AT_ONCE, count) - 1)
         return found
 
     async def tell(self, *, mismatches: int, now_ms: int) -> None:

@@ -15,10 +15,9 @@ from redis.exceptions import RedisError
 
 from events.errors import UnreachableError
 from streams.follower import DEALS, Follower, ShardState, connect
+from streams.held import CHUNKS_AT_ONCE
 from streams.settings import RedisSettings
 
-_CHUNKS_AT_ONCE: Final = 16
-"""Each has up to some 2 MB: a few milliseconds of Redis' time."""
 _WAIT_S: Final = 2.0
 """How long to wait for a shard that is just being written anew."""
 _LOOK_S: Final = 0.05
@@ -137,7 +136,7 @@ class Histories:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hmget(f"{key}:meta", "generation", "offset", "write", "statements_chunks")
             pipe.llen(f"{key}:{generation}:statements")
-            pipe.lrange(f"{key}:{generation}:statements", start, start + _CHUNKS_AT_ONCE - 1)
+            pipe.lrange(f"{key}:{generation}:statements", start, start + CHUNKS_AT_ONCE - 1)
             (stored, offset, write, count), length, chunks = await pipe.execute()
         if stored != generation.encode() or offset is None or int(count or length) != length:
             return None

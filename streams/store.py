@@ -18,6 +18,7 @@ from aggregators.state import Change
 from events.errors import UnreachableError
 from streams import scripts
 from streams.follower import connect
+from streams.names import RESULTS
 from streams.settings import RedisSettings
 
 Outcome = Literal["written", "fenced", "gone"]
@@ -284,7 +285,6 @@ def _pairs(fields: Fields) -> list[Any]:
 
 _SHOWN = 40
 _NUMBERS = ("offset", "format", "partitions", "statements_chunks", "facts_chunks")
-_COUNTS = ("applied", "unchanged", "rekeyed", "dead_lettered")
 _MAY_LACK = ("fresh_ms", "facts_bytes", "full_bytes")
 """Without these a shard is what it is; without the others it would be taken for another one."""
 
@@ -300,7 +300,7 @@ def stored_of(fields: Mapping[bytes, bytes]) -> Stored:
 def _stored_of(fields: Mapping[bytes, bytes]) -> Stored:
     held: dict[str, int] = {}
     damaged: dict[str, str] = {}
-    for name in (*_NUMBERS, *_COUNTS, *_MAY_LACK):
+    for name in (*_NUMBERS, *RESULTS, *_MAY_LACK):
         text = fields.get(name.encode())
         number = _number(text, negative=name == "fresh_ms")  # before 2000, on a clock that is set so
         if number is None and (text is not None or name not in _MAY_LACK):
@@ -312,7 +312,7 @@ def _stored_of(fields: Mapping[bytes, bytes]) -> Stored:
         fingerprint=fields.get(b"fingerprint", b"").decode(errors="replace"),
         format=held["format"],
         partitions=held["partitions"],
-        counts={name: held[name] for name in _COUNTS},
+        counts={name: held[name] for name in RESULTS},
         fresh_ms=held["fresh_ms"],
         statements_chunks=held["statements_chunks"],
         facts_chunks=held["facts_chunks"],

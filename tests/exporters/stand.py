@@ -17,7 +17,8 @@ from events.topics import TOPICS, topic_of
 from exporters.exporter import Exporter, ExporterConfig
 from exporters.settings import AlertSettings, ExporterSettings
 from exporters.snapshot import Snapshot
-from streams.follower import COUNTS, ShardState
+from streams.follower import ShardState
+from streams.names import RESULTS
 from streams.settings import RedisSettings
 
 PARTITIONS = 2
@@ -71,7 +72,7 @@ class Stand:
                 self.snapshot.take_statements({shard: ("g1", [change.statements])})
 
     def _state(self, shard: str, at_ms: int) -> ShardState:
-        counts = {**dict.fromkeys(COUNTS, 0), "applied": self.offsets[shard]}
+        counts = {**dict.fromkeys(RESULTS, 0), "applied": self.offsets[shard]}
         state = self.states[shard]
         pending = state.resync_pending()
         return ShardState(
