@@ -1,6 +1,7 @@
 """The exporter's HTTP server: `/metrics`, `/api/kpi`, `/api/explain`, `/healthz`, `/readyz`."""
 
 import asyncio
+import html
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,11 @@ LANDING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>dealpul
 <li><a href="/explain?kpi=win_rate">/explain</a>: the same as text
 <li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a></ul></html>
 """
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>dealpulse explain</title>
+<style>pre{font:14px "Noto Sans Mono CJK TC","Sarasa Mono TC","MingLiU","LiSong Pro",monospace;margin:1.5rem;white-space:pre-wrap}</style>
+<pre>TEXT</pre></html>
+"""
+"""Columns line up where a Chinese letter is as wide as two Latin ones, as in these fonts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +129,13 @@ class Routes:
         return _json(await self._exporter.owners(), self._exporter)
 
     async def explain_text(self, request: web.Request) -> web.Response:
-        """The same as a page to read."""
-        return web.Response(text=await self._exporter.explain_text(_asked(request, EXPLAIN_PARAMETERS)))
+        """The same to read: a page for a browser, else plain text."""
+        text = await self._exporter.explain_text(_asked(request, EXPLAIN_PARAMETERS))
+        varies = {"Vary": "Accept"}
+        if "text/html" in request.headers.get("Accept", ""):
+            page = PAGE.replace("TEXT", html.escape(text))
+            return web.Response(text=page, content_type="text/html", headers=varies)
+        return web.Response(text=text, headers=varies)
 
     async def runbook(self, request: web.Request) -> web.Response:
         """The page that an alert links to, as Markdown."""

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
+from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -282,7 +283,7 @@ def korea() -> Stand:
             record("employee", "ann", "2026-01-01T00:00:00Z", hired_on="2026-01-01", team="North"),
             record("opportunity", "a", "2026-05-02T00:00:00Z", account_id="acme", owner_id="ann"),
             record("opportunity", "a", "2026-05-03T00:00:00Z", stage="Closed Won"),
-            record("opportunity", "b", "2026-05-03T00:00:00Z", stage="Closed Won"),
+            record("opportunity", "b", "2026-05-03T00:00:00Z", stage="Closed Won", name="<b>R&D</b>"),
         ],
         at_ms=NOW_MS,
     )
@@ -323,6 +324,20 @@ def test_the_command_line_asks_a_running_exporter_for_such_a_group() -> None:
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert (found["value"], found["by"]) == (1, {"region": "Korea, Republic of", "team": "North"})
+
+
+def test_an_explanation_is_a_page_for_a_browser_and_else_text() -> None:
+    async def questions(get: Get) -> None:
+        text = await get("/explain?kpi=won")
+        page = await get("/explain?kpi=won", headers={"Accept": "text/html,*/*;q=0.8"})
+        assert (text.content_type, page.content_type) == ("text/plain", "text/html")
+        said = await text.text()
+        assert "<b>R&D</b>" in said
+        inside = (await page.text()).partition("<pre>")[2].partition("</pre>")[0]
+        assert "<b>" not in inside
+        assert unescape(inside) == said
+
+    asked(exporter_of(korea(), Frozen()), questions)
 
 
 def test_unknown_paths_are_text_and_the_landing_page_has_links(stand: Stand) -> None:
