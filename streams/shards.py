@@ -12,7 +12,7 @@ from faust.types import TP
 from aggregators.meaning import Meaning
 from aggregators.state import FORMAT, UNREADABLE, Folded, fingerprint, partition_state
 from events.clock import Clock
-from events.errors import DealpulseError
+from events.errors import DealpulseError, UnreachableError
 from events.event import EPOCH_UNIX_S
 from events.log import get_logger
 from events.settings import KafkaSettings
@@ -52,7 +52,7 @@ class Positions(Protocol):
         """Fetch the partition from this offset on."""
 
     def topic_partitions(self, topic: str) -> int | None:
-        """How many partitions a topic has."""
+        """How many partitions a topic has; None if Kafka has not told yet."""
 
     def log_end(self, tp: TP) -> tuple[int, int] | None:
         """The end offset of a partition as the last fetch told it, and when (Unix ms)."""
@@ -292,7 +292,7 @@ class Shards:
             try:
                 shard = await self._loaded(tp)
                 break
-            except (StoreError, KafkaError, OSError) as error:
+            except (UnreachableError, KafkaError, OSError) as error:
                 self.checkpoints.store_answers = not isinstance(error, StoreError)
                 log.warning("shard.waits", shard=f"{tp.topic}/{tp.partition}", error=error)
                 await asyncio.sleep(_RETRY_S)
@@ -338,7 +338,10 @@ class Shards:
         return shard
 
     def _empty(self, tp: TP) -> Shard:
-        partitions = self._consumer.topic_partitions(tp.topic) or self._kafka.partitions
+        partitions = self._consumer.topic_partitions(tp.topic)
+        if partitions is None or partitions <= tp.partition:
+            # The leader of the group may have heard of a partition before this member has.
+            raise UnreachableError(f"Kafka has not told this worker yet how many partitions {tp.topic} has")
         state = partition_state(tp.topic, tp.partition, partitions, self._kafka.partitioner, self._meaning)
         return Shard(tp.topic, tp.partition, partitions, state, self._fingerprint)
 

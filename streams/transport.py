@@ -234,6 +234,15 @@ class Consumer(driver.Consumer):
             self._committed_offset[tp] = offset or None
             self.resume_partitions({tp})
 
+    def topic_partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has, as Kafka told this process last; None: it has not told yet.
+
+        Faust asks the coordinator of the group, which knows it in the leader of the group only.
+        """
+        consumer = self._thread._consumer
+        found = None if consumer is None else consumer._client.cluster.partitions_for_topic(topic)
+        return len(found) if found else None
+
     def log_end(self, tp: TP) -> tuple[int, int] | None:
         """The end offset of a partition as the last fetch told it, and when (Unix ms); None: not yet."""
         consumer = self._thread._ensure_consumer()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
@@ -139,7 +140,11 @@ def test_grown_partitions_are_seen_and_every_record_and_shard_is_moved(
 ) -> None:
     publish(system.brokers, mixed(1_500))
     publish(system.brokers, [Message(DEALS, None, b"{", 1), replace(deal(3), key=b"astray")])
-    with Worker(system.brokers, system.redis_url, group=unique) as worker:
+    with (
+        Worker(system.brokers, system.redis_url, group=unique) as first,
+        Worker(system.brokers, system.redis_url, group=unique) as second,
+    ):
+        workers = first, second  # what one of a group knows, the other must find out for itself
         wait_for_all(system.brokers, system.redis_url)
         with ExporterProcess(system.redis_url) as exporter:
             system.grow(DEALS)
@@ -149,11 +154,11 @@ def test_grown_partitions_are_seen_and_every_record_and_shard_is_moved(
             publish(system.brokers, placed(news[200:], BEFORE))
 
             wait_until(
-                lambda: "dealpulse repartition" in worker.get("/readyz")[1],
-                "the worker leaves the shards alone and says what to do",
+                lambda: all("dealpulse repartition" in worker.get("/readyz")[1] for worker in workers),
+                "the workers leave the shards alone and say what to do",
                 seconds=60,
             )
-            assert worker.get("/readyz")[0] == 503
+            assert {worker.get("/readyz")[0] for worker in workers} == {503}
             found = {each["name"]: each for each in system.json("doctor", code=1)["checks"]}
             assert "dealpulse repartition" in found[f"topic {DEALS}"]["fix"]
             before = json.loads(exporter.get("/api/kpi?kpi=open")[1])
@@ -178,6 +183,10 @@ def test_grown_partitions_are_seen_and_every_record_and_shard_is_moved(
             assert [row["reading"] for row in after] == [row["reading"] for row in before]
             assert 0 < _count(after) <= _count(before) + 400
         wait_until(system.is_all_folded, "the workers fold the moved records", seconds=60)
+        wait_until(
+            lambda: {worker.get("/readyz")[0] for worker in workers} == {200},
+            "no worker leaves anything alone any more",
+        )
         assert system.json("verify", "--fast")["differences"] == 0
         assert "nothing to do" in system.dealpulse("repartition", "--partitions", str(AFTER), "--yes")
 
@@ -205,6 +214,31 @@ def test_grown_partitions_are_seen_and_every_record_and_shard_is_moved(
     ]
     assert len(again) > 300
     assert all(int(dict(record.headers)[RECORDED]) in appended[record.value] for record in again)
+
+
+@pytest.mark.kafka
+def test_every_worker_of_a_group_folds_by_the_partitions_there_are_not_by_what_it_was_told(
+    kafka: Broker, redis_url: str, unique: str
+) -> None:
+    remove_topics(kafka)
+    make_topics(kafka.brokers, AFTER)
+    system = System(kafka.brokers, redis_url)
+    publish(
+        system.brokers,
+        (replace(each, partition=partition_of(each.key or b"", AFTER, "murmur2")) for each in mixed(600)),
+    )
+
+    with (
+        Worker(system.brokers, system.redis_url, group=unique),
+        Worker(system.brokers, system.redis_url, group=unique),
+    ):
+        wait_until(system.is_all_folded, "all is folded", seconds=60)
+
+    with redis.Redis.from_url(system.redis_url) as client:
+        held: Any = [client.hgetall(key) for key in client.scan_iter("dealpulse:*:meta")]
+    assert {int(meta[b"partitions"]) for meta in held} == {AFTER}
+    assert sum(int(meta[b"rekeyed"]) for meta in held) == 0
+    assert system.json("verify", "--fast")["differences"] == 0
 
 
 @pytest.mark.kafka
@@ -241,8 +275,6 @@ def _count(rows: list[dict[str, Any]]) -> float:
 
 
 def _partitions_of(system: System, partition: int) -> int:
-    import redis
-
     with redis.Redis.from_url(system.redis_url) as client:
         held: Any = client.hget(f"dealpulse:{{{DEALS}/{partition}}}:meta", "partitions")
     return int(held or 0)

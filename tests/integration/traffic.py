@@ -139,26 +139,26 @@ async def _send(producer: Any, message: Message) -> Any:
     return await producer.send(message.topic, message.value, key=message.key, partition=partition)
 
 
-def make_topics(brokers: str) -> None:
-    """The topics, as a worker makes them."""
-    topics.ensure(KafkaSettings(brokers=brokers))
+def make_topics(brokers: str, partitions: int = PARTITIONS) -> None:
+    """The topics, as a worker makes them that was told of so many partitions."""
+    topics.ensure(KafkaSettings(brokers=brokers, partitions=partitions))
 
 
 Log = dict[str, dict[int, list[Any]]]
 """Topic -> partition -> its records."""
 
 
-def whole_log(brokers: str, names: Sequence[str] = TOPICS) -> Log:
-    """Every record of these topics."""
+def whole_log(brokers: str, names: Sequence[str] = TOPICS, partitions: int = PARTITIONS) -> Log:
+    """Every record of these topics, which have so many partitions each."""
 
     # By the ends that fetches tell: Tansu 0.6.0 lists wrong ones when asked for the latest offsets.
     async def run() -> Log:
         async with AIOKafkaConsumer(
             bootstrap_servers=brokers, auto_offset_reset="earliest", fetch_max_wait_ms=50
         ) as consumer:
-            waiting = {TopicPartition(topic, partition) for topic in names for partition in range(PARTITIONS)}
+            waiting = {TopicPartition(topic, partition) for topic in names for partition in range(partitions)}
             consumer.assign(list(waiting))
-            found: Log = {topic: {partition: [] for partition in range(PARTITIONS)} for topic in names}
+            found: Log = {topic: {partition: [] for partition in range(partitions)} for topic in names}
             while waiting:
                 for tp, records in (await consumer.getmany(timeout_ms=20)).items():
                     found[tp.topic][tp.partition] += records
