@@ -87,7 +87,7 @@ class Mess:
         self._gaps = Random(f"gaps {seed}")
         self._seed, self._end_ms, self._large = seed, end_ms, large
         self._waiting: list[tuple[int, int, Sent]] = []
-        self._pushed = self._poisoned = self._hot = self._numbers = 0
+        self._pushed = self._poisoned = self._hot = self._numbers = self._told_ms = 0
         self.counts: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Sent]:
@@ -99,6 +99,11 @@ class Mess:
         while waiting:
             yield heapq.heappop(waiting)[2]
 
+    def rest(self) -> Iterator[Sent]:
+        """What every run sends, however early it is ended: what is left of the statements about one deal."""
+        while self._hot < HOT_STATEMENTS:
+            yield self._about_hot(self._told_ms)
+
     def _told(self) -> Iterator[Record]:
         """The history, then life as it goes on, much faster than the clock."""
         yield from self._simulation.history()
@@ -107,6 +112,7 @@ class Mess:
     def _messed(self, record: Record) -> Iterator[Sent]:
         random, counts = self._random, self.counts
         counts["told"] += 1
+        self._told_ms = record.told_ms
         topic, event, key = record.topic, record.event, record.key
         if event is not None and random.random() < 0.01:
             skew_ms = random.choice((-DAY_MS, DAY_MS))

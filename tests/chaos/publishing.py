@@ -1,8 +1,8 @@
 """The publisher of a chaos run, as a process of its own: `python -m tests.chaos.publishing`.
 
-Sends the mess at a steady rate until SIGTERM. What Kafka does not acknowledge is sent again, without
-end, so records may come twice, and overtake each other: that is part of the mess. On stdout: how many are
-acknowledged, once a second, and what they were, at the end.
+Sends the mess at a steady rate until SIGTERM, then what is left of what every run sends. What Kafka does
+not acknowledge is sent again, without end, so records may come twice, and overtake each other: that is part
+of the mess. On stdout: how many are acknowledged, once a second, and what they were, at the end.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,9 @@ class _Publisher:
         self._tell(**self._mess.counts)
 
     async def _publish(self, producer: Any) -> None:
-        records, began, given, told_at = iter(self._mess), time.monotonic(), 0, 0.0
-        while not self._stop.is_set() or self._again or self._on_the_way:
+        records, began, given, told_at = self._records(), time.monotonic(), 0, 0.0
+        upcoming = next(records, None)
+        while upcoming or self._again or self._on_the_way:
             now = time.monotonic()
             if now - told_at > 1.0:
                 self._tell()
@@ -111,13 +112,20 @@ class _Publisher:
             while due > 0 and self._on_the_way < _ON_THE_WAY:
                 if self._again:
                     sent = self._again.popleft()
-                elif not self._stop.is_set():
-                    sent = next(records)
+                elif upcoming:
+                    sent, upcoming = upcoming, next(records, None)
                 else:
                     break
                 await self._send(producer, sent)
                 due, given = due - 1, given + 1
             await asyncio.sleep(1 / _STEPS_PER_S)
+
+    def _records(self) -> Iterator[Sent]:
+        for sent in self._mess:
+            yield sent
+            if self._stop.is_set():
+                break
+        yield from self._mess.rest()
 
     async def _send(self, producer: Any, sent: Sent) -> None:
         stamp = None if not sent.skew_ms else int(time.time() * 1000) + sent.skew_ms

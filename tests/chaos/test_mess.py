@@ -9,7 +9,7 @@ from events.errors import BadEventError
 from events.reader import read
 from events.topics import MAX_VALUE_BYTES
 from tests.chaos.faults import schedule, total
-from tests.chaos.mess import HOT_STATEMENTS, UNICODE_IDS, Mess, Sent
+from tests.chaos.mess import HOT, HOT_STATEMENTS, UNICODE_IDS, Mess, Sent
 from tests.chaos.poison import POISONS, Poison
 
 END_MS = 848_808_000_000
@@ -70,6 +70,16 @@ def test_the_shares_are_those_that_are_promised() -> None:
     reasons = Counter(_reason(each) for each in sent)
     assert reasons["good"] > 0.97 * len(sent)
     assert set(reasons) == {"good", "malformed", "invalid_envelope", "unknown_type", "invalid_data"}
+
+
+def test_what_is_left_about_one_deal_comes_in_the_end_however_early_that_is() -> None:
+    mess = Mess(seed=1, end_ms=END_MS)
+    sent = [*islice(mess, 5_000), *mess.rest()]
+
+    about_one = [each for each in sent if each.key == HOT.encode()]
+    assert mess.counts["hot"] == HOT_STATEMENTS
+    assert len({each.value for each in about_one}) == len(about_one) == HOT_STATEMENTS
+    assert list(mess.rest()) == []
 
 
 def _reason(sent: Sent) -> str:
