@@ -19,7 +19,7 @@ from events.reader import read
 from events.topics import TOPICS
 from tests.chaos.system import System
 from tests.integration.monitoring import fetch
-from tests.integration.traffic import PARTITIONS, offsets_reached, wait_until, whole_log
+from tests.integration.traffic import offsets_reached, wait_until, whole_log
 
 Ends = dict[str, dict[int, int]]
 """Topic -> partition -> the offset at which its log ends."""
@@ -72,7 +72,7 @@ def _ends(system: System) -> Ends:
     consumer = KafkaConsumer(bootstrap_servers=system.broker.brokers)
     try:
         found = consumer.end_offsets(
-            [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
+            [TopicPartition(topic, partition) for topic in TOPICS for partition in range(system.partitions)]
         )
     finally:
         consumer.close()
@@ -82,7 +82,8 @@ def _ends(system: System) -> Ends:
     return ends
 
 
-def _dealpulse(system: System, *arguments: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+def run_dealpulse(system: System, *arguments: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+    """Run a command on the system, at most for so long."""
     return subprocess.run(
         [sys.executable, "-m", "dealpulse", "--quiet", *arguments],
         env=system.dealpulse_environment(),
@@ -94,7 +95,7 @@ def _dealpulse(system: System, *arguments: str, seconds: float) -> "subprocess.C
 
 
 def _verify(system: System) -> dict[str, Any]:
-    done = _dealpulse(system, "verify", "--fast", "--json", seconds=3_600)
+    done = run_dealpulse(system, "verify", "--fast", "--json", seconds=3_600)
     assert done.returncode in (0, 1), done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["differences"] == 0, found["first_differences"][:10]
@@ -106,7 +107,7 @@ def _counts(system: System, ends: Ends) -> dict[str, dict[str, int]]:
     """Each shard's own counts add up to the records below its offset, which is the end of its log."""
     found = {}
     for topic in TOPICS:
-        for partition in range(PARTITIONS):
+        for partition in range(system.partitions):
             name = f"{topic}/{partition}"
             meta = system.redis.hgetall(f"dealpulse:{{{name}}}:meta")
             counts = {
@@ -131,7 +132,7 @@ def _dump(system: System, path: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     with path.open("wb") as file:
         for topic in TOPICS:
-            for records in whole_log(system.broker.brokers, [topic])[topic].values():
+            for records in whole_log(system.broker.brokers, [topic], system.partitions)[topic].values():
                 for record in records:
                     value = record.value
                     if value is None or _is_elsewhere(value, topic):
@@ -165,7 +166,7 @@ def _answers(system: System, dump: Path, *, by: Sequence[str]) -> dict[str, Any]
     rows = 0
     for dimension, kpis in splits.items():
         more = ("--by", dimension) if dimension else ()
-        done = _dealpulse(
+        done = run_dealpulse(
             system,
             *("kpi", "--events", str(dump), "--json", "--as-of", as_of, "--kpi", ",".join(kpis)),
             *more,

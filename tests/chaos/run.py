@@ -11,6 +11,7 @@ from typing import Any
 
 from events.errors import DealpulseError
 from tests.chaos.faults import Run, schedule
+from tests.chaos.growth import grow, put_right
 from tests.chaos.proof import prove
 from tests.chaos.record import machine, now_text
 from tests.chaos.system import System
@@ -27,11 +28,13 @@ def run(
     least_s: float = 0.0,
     pause_s: float = 20.0,
     part: tuple[int, int] = (0, 1),
+    grows: bool = False,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Do it all, or the faults of one part of so many. Raises AssertionError or TimeoutError if anything is not as promised.
 
-    A fault after which something is wrong is told at once and raised in the end: the others are done, too.
+    A fault after which something is wrong is told at once and raised in the end: the others are done, too. `grows`:
+    in the end partitions grow, and are put right when the load has ended.
     """
     told = [fault for fault in schedule(seed, short=short) if only in fault.kind]
     number, parts = part
@@ -78,8 +81,12 @@ def run(
                 f"current after {recovery_s:5.2f} s (age {age_s[0]:.1f} to {age_s[-1]:.1f} s)"
             )
         _pass_until(began + least_s, system)
+        if grows:
+            grow(system, say)
         seconds = time.monotonic() - began
         sent = system.publishing.end()
+        if grows:
+            done.append({"at_s": round(seconds, 1), **put_right(system, say, within_s=1_800)})
         say(f"{sent['acknowledged']:,} records in {seconds:.0f} s ({sent['acknowledged'] / seconds:,.0f}/s)")
         proof = prove(system, Path(folder), say)
         assert not failed, failed
@@ -111,8 +118,17 @@ def run_in_rounds(
     found: list[dict[str, Any]] = []
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
-        part = number, rounds
-        found.append(run(seed=seed, rate=rate, short=False, least_s=least_s / rounds, part=part, say=say))
+        found.append(
+            run(
+                seed=seed,
+                rate=rate,
+                short=False,
+                least_s=least_s / rounds,
+                part=(number, rounds),
+                grows=number == rounds - 1,
+                say=say,
+            )
+        )
         yield together(found)
 
 

@@ -134,6 +134,8 @@ class System:
         self.rate, self.seed, self._scrape_s = rate, seed, scrape_s
         self._settings, self._count = settings, workers
         self._stack = ExitStack()
+        self.partitions = PARTITIONS
+        """Of each topic."""
         self.workers: list[ChaosWorker] = []
         self.gone: list[ChaosWorker] = []
         """Workers that were taken out of service; their logs are looked at in the end."""
@@ -194,11 +196,19 @@ class System:
                 worker.kill()  # of one that has ended by itself, its keeper is left
             list(pool.map(ChaosWorker.start, workers))
 
+    def regrown(self, partitions: int) -> None:
+        """The topics have so many partitions now: set that, and restart who goes by it, as an operator does."""
+        self.partitions = partitions
+        self.exporter.stop()
+        self.exporter.configure(KAFKA__PARTITIONS=str(partitions))
+        self.exporter.start()
+
     def dealpulse_environment(self) -> dict[str, str]:
         """The variables with which a command finds this system."""
         return {
             **environment_of_tests(),
             "DEALPULSE_KAFKA__BROKERS": self.broker.brokers,
+            "DEALPULSE_KAFKA__PARTITIONS": str(self.partitions),
             "DEALPULSE_REDIS__URL": self.store.url,
             "DEALPULSE_EXPORTER__LISTEN": self.exporter.address,
         }

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.chaos.faults import total
+from tests.chaos.growth import KIND
 from tests.chaos.record import write
 from tests.chaos.run import run, run_in_rounds
 from tests.integration.servers import kafka_is_required, why_no_kafka
@@ -33,6 +34,7 @@ def test_a_hundred_faults_in_ten_minutes_leave_no_difference() -> None:
         write(found, "chaos.json")
 
     assert found["faults"] >= 100
+    assert KIND in {kind["kind"] for kind in found["kinds"]}
     assert found["seconds"] >= 600
     assert found["rounds"] == 4
     assert found["proof"]["verify"]["differences"] == 0

@@ -34,6 +34,10 @@ class ExporterProcess(Child):
             **settings,
         }
 
+    def configure(self, **settings: str) -> None:
+        """Set these from its next start on."""
+        self._settings |= settings
+
     def command(self, folder: Path) -> Sequence[str]:
         return [sys.executable, "-m", "dealpulse", "exporter"]
 
