@@ -42,7 +42,8 @@ def chaos(found: Mapping[str, Any]) -> str:
     lines = [
         (
             f"Run of {found['started'][:10]} (seed {found['seed']}, {_machine(found)}): {found['faults']} faults in "
-            f"{_minutes(found['seconds'])} at {found['rate']:,} records/s{rounds}; {sent['acknowledged']:,} records, of them "
+            f"{_minutes(found['seconds'])} at {found['rate']:,} records/s{rounds}; {sent['acknowledged']:,} records "
+            f"({sent['acknowledged'] / found['seconds']:,.0f}/s, outages counted), of them "
             f"{sent['poison']:,} poison, {sent['twice']:,} doubled, {sent['late']:,} late, "
             f"{sent['misplaced']:,} misplaced, {sent['skewed']:,} with a skewed clock, {sent['large']} of 1 MiB."
         ),
@@ -89,7 +90,7 @@ def soak(found: Mapping[str, Any]) -> str:
     new = found["bytes_per_new_statement"]
     lines = [
         (
-            f"{found['minutes']:g} minutes at {found['rate']:,} records/s ({found['records']:,} records, "
+            f"{found['minutes']:g} minutes, {found['records'] / found['minutes'] / 60:,.0f} records/s ({found['records']:,} records, "
             f"{found['statements']['end']:,} statements before and after; {_machine(found)}):"
         ),
         "",
