@@ -45,6 +45,8 @@ class Clock:
         wall: Callable[[], int] = _WALL,
     ) -> None:
         self._wall = wall
+        self.ahead_ms = 0
+        """By how much this machine is ahead of the clock that is gone by, in real ms: it is taken off."""
         self.anchor_ns = self._real_ns() if anchor_ns is None else anchor_ns
         self.shift_ns = shift_ns
         self.speed = Fraction(speed)
@@ -88,6 +90,10 @@ class Clock:
         """Now, in Unix ms: what Kafka and Prometheus write."""
         return self.now_ms() + EPOCH_UNIX_S * 1000
 
+    def machine_ms(self) -> int:
+        """The time of this machine as it is, in Unix ms: to be compared with another machine's."""
+        return self._wall() // 1_000_000
+
     def shown_ms(self, real_ms: int) -> int:
         """What this clock showed at a real instant, such as Kafka's append time; both ms since 2000."""
         return self._shown_ns(real_ms * 1_000_000) // 1_000_000
@@ -128,7 +134,7 @@ class Clock:
         return self.anchor_ns + self.shift_ns + run
 
     def _real_ns(self) -> int:
-        return self._wall() - _EPOCH_UNIX_NS
+        return self._wall() - _EPOCH_UNIX_NS - self.ahead_ms * 1_000_000
 
 
 def _instant(name: str, text: str) -> int:

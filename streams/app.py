@@ -17,8 +17,12 @@ SCHEME: Final = "kafka-batches"
 _BATCHES_AHEAD: Final = 8
 """Batches that wait in the agent's queue before fetching pauses: more would only fill memory."""
 
-_METADATA_MS: Final = 20_000
+_METADATA_MS: Final = 10_000
 """A topic that was given more partitions is noticed after at most so long."""
+_POLL_INTERVAL_S: Final = 2_000_000.0
+"""Faust does not poll while no partition is active (shards that wait for Redis or a repartition, spare workers), and
+aiokafka takes a consumer that does not poll for so long out of its group, for good. `/healthz` tells who is stuck.
+"""
 
 
 class App(faust.App):
@@ -32,6 +36,7 @@ class App(faust.App):
 
 def make_app(kafka: KafkaSettings, worker: WorkerSettings, shards: Shards, *others: Owner) -> App:
     """The app of one worker: started and stopped as a service, without Faust's web and tables."""
+    request_timeout_s = max(15.0, 2 * worker.session_timeout)
     app = App(
         worker.group,
         broker=[f"{SCHEME}://{address}" for address in kafka.bootstrap_servers],
@@ -41,11 +46,14 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, shards: Shards, *othe
         broker_session_timeout=worker.session_timeout,
         broker_heartbeat_interval=worker.session_timeout / 4,
         broker_rebalance_timeout=max(20.0, 2 * worker.session_timeout),
-        broker_request_timeout=max(15.0, 2 * worker.session_timeout),
+        broker_request_timeout=request_timeout_s,
+        broker_max_poll_interval=_POLL_INTERVAL_S,
         broker_commit_interval=1.0,
         broker_max_poll_records=worker.fetch_max_records,
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=_METADATA_MS,
+        producer_metadata_max_age_ms=_METADATA_MS,
+        producer_request_timeout=request_timeout_s,  # 20 minutes by default: what is late is sent again
         producer_acks=-1,
         producer_compression_type="lz4",
         producer_max_request_size=2 * MAX_DEAD_LETTER_BYTES,

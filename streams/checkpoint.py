@@ -262,12 +262,16 @@ class Checkpoints:
         return shard.next < shard.rebuild_until
 
     def _all_sent(self, sends: Iterable["asyncio.Task[None]"]) -> bool:
-        """Whether Kafka has acknowledged them all; the last one to be wakes the next round."""
+        """Whether Kafka has acknowledged them all; the last one to be wakes the next round.
+
+        Of one that has ended otherwise nobody knows what has arrived: no checkpoint may go past it.
+        """
+        sends = list(sends)
         waiting = [send for send in sends if not send.done()]
         for send in waiting:
             send.remove_done_callback(self._sent)
             send.add_done_callback(self._sent)
-        return not waiting
+        return not waiting and not any(send.cancelled() or send.exception() for send in sends)
 
     def _sent(self, _send: "asyncio.Task[None]") -> None:
         self.wake()

@@ -21,7 +21,8 @@ _MESSAGE_BYTES = 4_096
 
 
 def dead_letter(topic: str, partition: int, record: Record, error: BadEventError) -> Outgoing:
-    """The record to send: original key, value and headers, and why it is no event.
+    """The record to send: original key, value and headers, and why it is no event. No key and no value: an
+    empty value.
 
     The headers of an older dead letter (a replay that failed again) give way to the new ones.
     """
@@ -34,7 +35,9 @@ def dead_letter(topic: str, partition: int, record: Record, error: BadEventError
         RECORDED: dict(record.headers).get(RECORDED) or b"%d" % record.timestamp,
     }
     headers = [(name, value) for name, value in record.headers if name not in origin]
-    return Outgoing(dlq_of(topic), record.key, record.value, [*headers, *origin.items()])
+    # Without a key and a value no client sends a record.
+    value = b"" if record.key is None and record.value is None else record.value
+    return Outgoing(dlq_of(topic), record.key, value, [*headers, *origin.items()])
 
 
 def too_large(topic: str, partition: int, record: Record, why: str) -> Outgoing:

@@ -23,6 +23,8 @@ LANDING = """<!doctype html><title>dealpulse worker</title><h1>dealpulse worker<
 <ul><li><a href="/metrics">/metrics</a><li><a href="/healthz">/healthz</a><li><a href="/readyz">/readyz</a></ul>
 """
 _SHARDS_NAMED = 3
+_SENT_WITHIN_S = 15.0
+"""Records that Kafka has not taken for longer stand in the way of every checkpoint behind them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def health(shards: Shards, *, stuck_after_s: float) -> list[Check]:
 
 
 def readiness(shards: Shards) -> list[Check]:
-    """Whether each assigned partition is loaded, and the servers answered when last asked."""
+    """Whether each assigned partition is loaded, the servers answered when last asked, and take what is sent."""
     loaded = len(shards.live())
     alone = [f"{tp.topic}/{tp.partition}: {why}" for tp, why in sorted(shards.left_alone.items())]
     seen = shards.log_seen_at is not None
@@ -56,6 +58,7 @@ def readiness(shards: Shards) -> list[Check]:
     for shard, why in sorted(shards.checkpoints.refused.items()):
         if shard in live:
             refused.setdefault(why, []).append(shard)
+    unsent = shards.unsent.longer_than(_SENT_WITHIN_S)
     return [
         Check(
             "shards",
@@ -70,6 +73,7 @@ def readiness(shards: Shards) -> list[Check]:
             not loaded or (seen and kafka_age_s < 10),
             f"answered {kafka_age_s:.0f} s ago" if seen else "no answer yet",
         ),
+        Check("sends", not unsent, "; ".join(unsent) or "all acknowledged"),
         Check(
             "redis",
             shards.checkpoints.store_answers and not refused,

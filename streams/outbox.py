@@ -1,6 +1,7 @@
 """Sending records so that they arrive: again and again, until Kafka has acknowledged each."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -15,6 +16,9 @@ log = get_logger("worker")
 
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
+_NEXT: Final = (
+    "sent again; if it goes on: is the topic there (dealpulse topics list), may this user write to it?"
+)
 TOO_LARGE: Final = "dealpulse-value-too-large"
 """Header of a dead letter whose value no topic would take: its length in bytes, the value being empty."""
 
@@ -48,27 +52,76 @@ class Producer(Protocol):
     ) -> Awaitable[Any]: ...
 
 
-async def deliver(producer: Producer, records: Iterable[Outgoing]) -> None:
+@dataclass(eq=False)
+class _Sending:
+    """Records under way together: since when (monotonic seconds), and what came of it so far."""
+
+    since: float
+    records: Sequence[Outgoing]
+    error: Exception | None = None
+
+
+class Unsent:
+    """What is under way to Kafka, for whoever has to say that something cannot be sent."""
+
+    def __init__(self) -> None:
+        self._under_way: set[_Sending] = set()
+
+    def begin(self, records: Sequence[Outgoing]) -> _Sending:
+        """These are being sent from now on."""
+        sending = _Sending(time.monotonic(), records)
+        self._under_way.add(sending)
+        return sending
+
+    def end(self, sending: _Sending) -> None:
+        """They have arrived, or were given up."""
+        self._under_way.discard(sending)
+
+    def longer_than(self, seconds: float) -> list[str]:
+        """In words, by topic: what Kafka has not taken for so long, and what it said last."""
+        before = time.monotonic() - seconds
+        late = [sending for sending in self._under_way if sending.since < before]
+        found = {}
+        for sending in sorted(late, key=lambda sending: sending.since, reverse=True):
+            said = "no answer" if sending.error is None else str(sending.error) or repr(sending.error)
+            for topic in {record.topic for record in sending.records}:
+                count = sum(record.topic == topic for other in late for record in other.records)
+                found[topic] = (
+                    f"{topic}: {count} record{'s wait' if count > 1 else ' waits'}, the first for "
+                    f"{time.monotonic() - sending.since:.0f} s: {said}"
+                )
+        return [found[topic] for topic in sorted(found)]
+
+
+async def deliver(producer: Producer, records: Iterable[Outgoing], *, unsent: Unsent | None = None) -> None:
     """Send these records and wait until each is acknowledged; what fails is sent again, without end.
+
+    `unsent` knows of them until they have arrived.
 
     A dead letter that no broker takes for its size goes without its value, and says so in a header: the
     log still holds the original at the topic, partition and offset that its headers name. An event that is too
     large is never cut: it becomes a dead letter.
     """
+    unsent = unsent or Unsent()
     left, wait_s = list(records), _FIRST_WAIT_S
-    while left:
-        results = await _sent(producer, left)
-        failed = []
-        for record, error in zip(left, results, strict=True):
-            if isinstance(error, MessageSizeTooLargeError | RecordTooLargeError):
-                failed.append(_of_a_size(record, error))
-            elif error is not None:
-                failed.append(record)
-        if failed:
-            log.warning("send.failed", topic=failed[0].topic, error=next(filter(None, results)))
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-        left = failed
+    sending = unsent.begin(left)
+    try:
+        while left:
+            results = await _sent(producer, left)
+            failed = []
+            for record, error in zip(left, results, strict=True):
+                if isinstance(error, MessageSizeTooLargeError | RecordTooLargeError):
+                    failed.append(_of_a_size(record, error))
+                elif error is not None:
+                    failed.append(record)
+            if failed:
+                sending.records, sending.error = failed, next(filter(None, results))
+                log.warning("send.failed", topic=failed[0].topic, error=sending.error, next=_NEXT)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            left = failed
+    finally:
+        unsent.end(sending)
 
 
 def _of_a_size(record: Outgoing, error: Exception) -> Outgoing:
@@ -94,7 +147,8 @@ async def _sent(producer: Producer, records: Sequence[Outgoing]) -> list[Excepti
         except ProducerSendError as error:
             cause = error.__cause__
             acknowledgements.append(cause if isinstance(cause, KafkaError) else error)
-        except (KafkaError, OSError) as error:
+        except (KafkaError, OSError, AssertionError) as error:
+            # aiokafka asserts that it knows the partition: it hears of new ones with its next metadata.
             acknowledgements.append(error)
     results: list[Exception | None] = []
     for acknowledgement in acknowledgements:

@@ -145,6 +145,11 @@ class Shard:
         self._facts_bytes, self._full_bytes = stored.facts_bytes, stored.full_bytes
         self.wants_rewrite = stored.fingerprint != self.fingerprint
 
+    def distrust_time(self, now_ms: int) -> None:
+        """Forget what was told by a clock that was wrong; it is no later than `now_ms`."""
+        self.fresh_ms = min(self.fresh_ms, now_ms)
+        self._told_ms = self.end = None
+
     def fold(
         self, records: Sequence[Record], append_ms: Callable[[int], int]
     ) -> tuple[Folded, Sequence[Record]]:

@@ -20,7 +20,7 @@ from events.topics import TOPICS
 from streams.checkpoint import Checkpoints
 from streams.deadletters import dead_letter
 from streams.metrics import WorkerMetrics
-from streams.outbox import Outgoing, Producer, deliver
+from streams.outbox import Outgoing, Producer, Unsent, deliver
 from streams.rekey import rekeyed
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
@@ -33,7 +33,10 @@ log = get_logger("worker")
 _READY_AT_ONCE_S: Final = 2.0
 """How long an assignment waits for shards to load before their partitions are paused."""
 _RETRY_S: Final = 1.0
-_LEFT_ALONE_RETRY_S: Final = 10.0
+_LEFT_ALONE_RETRY_S: Final = 5.0
+_COMPARE_EVERY_S: Final = 10.0
+_CLOCKS_AGREE_MS: Final = 1_000
+"""Clocks of machines that are so far apart count as the same."""
 _KAFKA_AWAY_S: Final = 8.0
 _SENDS_AT_ONCE: Final = 32
 """Deliveries of a shard under way (a batch each) beyond which folding waits."""
@@ -79,6 +82,7 @@ class Shards:
         self.checkpoints = Checkpoints(
             self, self.store, worker=worker, redis=redis, clock=clock, metrics=metrics
         )
+        self.unsent = Unsent()
         self.assigned: set[TP] = set()
         self.left_alone: dict[TP, str] = {}
         """Partitions that are not folded, and why."""
@@ -90,6 +94,7 @@ class Shards:
         self._beyond_log: dict[TP, tuple[str, int, str]] = {}
         """Generation and offset of shards that are beyond the end of their log, and what was said of it."""
         self._frozen = 0
+        self._comparing, self._compared_at = asyncio.Lock(), -_COMPARE_EVERY_S
         self._began = time.monotonic()
         self.folded_at = time.monotonic()
         """When a record was last folded (monotonic seconds)."""
@@ -174,10 +179,17 @@ class Shards:
         self.metrics.batch_seconds.labels(tp.topic).observe(self.folded_at - began)
         self._count(tp.topic, folded)
         if letters := self._letters(shard, folded, records):
-            shard.sends.append(asyncio.create_task(deliver(self._producer, letters)))
+            send = asyncio.create_task(deliver(self._producer, letters, unsent=self.unsent))
+            send.add_done_callback(self._delivery_ends)
+            shard.sends.append(send)
             if len(under_way := [send for send in shard.sends if not send.done()]) > _SENDS_AT_ONCE:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
         self.checkpoints.wake()
+
+    def _delivery_ends(self, send: "asyncio.Task[None]") -> None:
+        error = None if send.cancelled() else send.exception()
+        if isinstance(error, Exception) and not self.fault.done():
+            self.fault.set_result(error)
 
     def _count(self, topic: str, folded: Folded) -> None:
         counter = self.metrics.events
@@ -241,8 +253,36 @@ class Shards:
                     await self._consumer.start_at(tp, shard.next)
             if self._shards and self.log_age_s() > _KAFKA_AWAY_S:
                 log.warning("kafka.away", since="fetches are not answered")
+            await self._compare_clocks()
             await self.checkpoints.renew()
             await asyncio.sleep(every_s)
+
+    async def _compare_clocks(self) -> None:
+        """Go by Redis' clock if this machine's is off: what is said to be true must not be of the future.
+
+        Redis is the one machine that all workers and exporters share.
+        """
+        async with self._comparing:
+            if time.monotonic() - self._compared_at < _COMPARE_EVERY_S:
+                return
+            self._compared_at = time.monotonic()
+            try:
+                ahead_ms = await self.store.ahead_ms(self._clock.machine_ms)
+            except StoreError:
+                return  # whoever writes says so
+            before_ms = self._clock.ahead_ms
+            if abs(ahead_ms - before_ms) <= _CLOCKS_AGREE_MS:
+                return
+            self._clock.ahead_ms = ahead_ms = ahead_ms if abs(ahead_ms) > _CLOCKS_AGREE_MS else 0
+            log.warning(
+                "clock.off" if ahead_ms else "clock.right",
+                seconds=ahead_ms / 1000,
+                next="this worker goes by the clock of Redis; set the time of its machine"
+                if ahead_ms
+                else None,
+            )
+            for shard in self.live():
+                shard.distrust_time(self._clock.now_ms())
 
     def log_age_s(self) -> float:
         """Seconds since Kafka last told the end of a log, or since this worker began."""
@@ -250,7 +290,7 @@ class Shards:
 
     def _see_end(self, tp: TP, shard: Shard) -> None:
         end = self._consumer.log_end(tp)
-        if end is not None and shard.see_end(end[0], self._shown_ms(end[1])):
+        if end is not None and shard.see_end(end[0], self._shown_ms(end[1] - self._clock.ahead_ms)):
             self.log_seen_at = time.monotonic()
 
     def _regrown(self, tp: TP, shard: Shard, partitions: int) -> None:
@@ -290,6 +330,7 @@ class Shards:
         while True:
             began = time.monotonic()
             try:
+                await self._compare_clocks()
                 shard = await self._loaded(tp)
                 break
             except (UnreachableError, KafkaError, OSError) as error:
@@ -333,6 +374,7 @@ class Shards:
         except UNREADABLE as error:
             return self._rebuilt(self._empty(tp), stored, why=f"its chunks cannot be read: {error}")
         shard.adopt(stored)
+        shard.distrust_time(self._clock.now_ms())  # another worker's clock may have been ahead
         if shard.wants_rewrite:
             log.info("shard.facts_recomputed", shard=shard.name, entities=shard.state.entities)
         return shard

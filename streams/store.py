@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -124,6 +124,19 @@ class Store:
             await self._redis.ping()
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
+
+    async def ahead_ms(self, machine_ms: Callable[[], int]) -> int:
+        """By how much this machine's clock (Unix ms) is ahead of the one of Redis' machine, at least, in ms.
+
+        Negative: behind. Zero: they agree as far as the time of the answer lets one tell.
+        """
+        before = machine_ms()
+        try:
+            seconds, microseconds = await self._redis.time()
+        except (RedisError, OSError) as error:
+            raise _unreachable(self._settings, error) from error
+        after, there = machine_ms(), int(seconds) * 1_000 + int(microseconds) // 1_000
+        return max(0, before - there) or min(0, after - there)
 
     async def stored(self, shard: str) -> Stored | None:
         """What is held of a shard; None if nothing is."""

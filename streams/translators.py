@@ -21,7 +21,7 @@ from streams.app import App
 from streams.deadletters import dead_letter, too_large
 from streams.inbox import Inbox
 from streams.metrics import WorkerMetrics
-from streams.outbox import Outgoing, Producer, deliver
+from streams.outbox import Outgoing, Producer, Unsent, deliver
 from streams.shard import Record
 
 _RECORDS_AT_ONCE: Final = 512
@@ -95,6 +95,7 @@ def add_translators(
     inbox: Inbox,
     *,
     producer: Producer,
+    unsent: Unsent,
     partitions: Callable[[str], int],
     partitioner: Partitioner,
     metrics: WorkerMetrics,
@@ -109,7 +110,8 @@ def add_translators(
     }
 
     async def pass_on(topic: str, results: list[tuple[Source, Translated]]) -> None:
-        await deliver(producer, [record for _, result in results for record in result.records])
+        records = [record for _, result in results for record in result.records]
+        await deliver(producer, records, unsent=unsent)
         for source, result in results:
             _count(metrics, source, topic, result)
 

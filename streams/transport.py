@@ -21,11 +21,13 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from events.errors import UnreachableError
 from events.log import get_logger
 
 log = get_logger("worker")
 
 _FETCH_WAIT_MS: Final = 500
+_ASK_BEGIN_EVERY_S: Final = 60.0
 
 
 class Batch(NamedTuple):
@@ -159,6 +161,8 @@ class Consumer(driver.Consumer):
         self._sought: set[TP] = set()
         """Partitions of which nothing has been fetched since they were sought."""
         self._jumps: dict[TP, tuple[int, int]] = {}
+        self._partitions: dict[str, int] = {}
+        self._asked_begin_at: dict[TP, float] = {}
 
     @property
     def owners(self) -> Sequence[Owner]:
@@ -197,6 +201,8 @@ class Consumer(driver.Consumer):
         if expected is None:
             return None
         if tp not in self._sought:
+            if first > expected:
+                await self._tell_of_loss(tp, expected, first)
             return min(expected, first)
         if first > expected and self._jumps.get(tp) != (expected, first):
             self._jumps[tp] = expected, first
@@ -208,12 +214,36 @@ class Consumer(driver.Consumer):
         self._jumps.pop(tp, None)
         return min(expected, first)
 
+    async def _tell_of_loss(self, tp: TP, expected: int, first: int) -> None:
+        """Say so if Kafka has deleted records that were not fetched: its client goes on without a word.
+
+        Transactions and compaction leave gaps, too, and lose nothing: only the log's begin tells them apart.
+        """
+        now = time.monotonic()
+        if now - self._asked_begin_at.get(tp, -_ASK_BEGIN_EVERY_S) < _ASK_BEGIN_EVERY_S:
+            return
+        self._asked_begin_at[tp] = now
+        try:
+            begin = (await self.earliest_offsets(tp)).get(tp, 0)
+        except (KafkaError, OSError):
+            return
+        if begin > expected:
+            log.warning("log.gap", topic=tp.topic, partition=tp.partition, offset=expected, next=first)
+
     async def perform_seek(self) -> None:
         """Start each partition where its owner is; partitions whose shard still loads are paused.
 
         Every path of Faust 0.15.3 that sets positions comes through here.
         """
-        await super().perform_seek()
+        # Longer than the timeout, and Faust gives up the app's flow for good, without a word.
+        patience_s = 0.75 * self.app.conf.broker_request_timeout
+        try:
+            async with asyncio.timeout(patience_s):
+                await super().perform_seek()
+        except TimeoutError as error:
+            raise UnreachableError(
+                f"Kafka has not told the committed offsets within {patience_s:.0f} s: start this worker again"
+            ) from error
         assigned = self.assignment()
         self.pause_partitions(assigned)
         for owner in self.owners:
@@ -241,7 +271,9 @@ class Consumer(driver.Consumer):
         """
         consumer = self._thread._consumer
         found = None if consumer is None else consumer._client.cluster.partitions_for_topic(topic)
-        return len(found) if found else None
+        if found:  # a broker that does not know the topic at the moment makes none of what is known
+            self._partitions[topic] = len(found)
+        return self._partitions.get(topic)
 
     def log_end(self, tp: TP) -> tuple[int, int] | None:
         """The end offset of a partition as the last fetch told it, and when (Unix ms); None: not yet."""

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ class _Worker:
     def __init__(self, config: WorkerConfig, clock: Clock, listening: Callable[[str], None]) -> None:
         self._config, self._listening = config, listening
         self._stop = asyncio.Event()
+        self._is_late = False
         self.metrics = WorkerMetrics(TOPICS, version=config.version)
         self.shards = Shards(
             kafka=config.kafka,
@@ -97,12 +99,16 @@ class _Worker:
         try:
             self._listening(address)
             log.info("worker.starts", group=self._config.worker.group, listen=address)
-            if not await self._topics_there():
-                return 0
-            return await self._folds()
+            code = await self._folds() if await self._topics_there() else 0
         finally:
             await server.stop()
             await self.shards.store.close()
+        if self._is_late:
+            # The thread that speaks to Kafka goes on: Python would wait for it, and the group for its partitions.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        return code
 
     async def _topics_there(self) -> bool:
         """Wait for Kafka, and make the topics that are missing. False if told to stop meanwhile."""
@@ -174,6 +180,7 @@ class _Worker:
                 self.sources,
                 self.inbox,
                 producer=app.producer,
+                unsent=self.shards.unsent,
                 partitions=partial(self._partitions, consumer),
                 partitioner=self._config.kafka.partitioner,
                 metrics=self.metrics,
@@ -192,13 +199,18 @@ class _Worker:
         return consumer.topic_partitions(topic) or self._config.kafka.partitions
 
     async def _leave(self, app: App) -> None:
-        """Stop fetching, finish the batch, checkpoint, acknowledge and leave the group."""
+        """Stop fetching, finish the batch, checkpoint, acknowledge and leave the group.
+
+        Faust may swallow the cancellation of a commit that Kafka does not answer: what is late is left behind.
+        """
         began = time.monotonic()
-        try:
-            async with asyncio.timeout(self._config.worker.stop_within):
-                await app.stop()
-        except TimeoutError:
+        stopping = asyncio.create_task(app.stop())
+        await asyncio.wait({stopping}, timeout=self._config.worker.stop_within)
+        if not stopping.done():
+            self._is_late = True
             log.warning("worker.stop_late", seconds=self._config.worker.stop_within)
+        elif not stopping.cancelled() and (error := stopping.exception()) is not None:
+            raise error
         log.info("worker.stopped", seconds=round(time.monotonic() - began, 2))
 
     async def _tell(self) -> None:

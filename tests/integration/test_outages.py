@@ -85,6 +85,29 @@ def _pass(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def test_a_worker_that_is_told_to_stop_while_kafka_does_not_answer_ends_in_time() -> None:
+    with ExitStack() as stack:
+        broker = stack.enter_context(ApacheKafka())
+        store = stack.enter_context(RedisServer())
+        make_topics(broker.brokers)
+        worker = stack.enter_context(
+            Worker(broker.brokers, store.url, group="outages", WORKER__STOP_WITHIN="3s")
+        )
+        with streaming(broker.brokers, mixed(1_000_000), per_second=500) as sent:
+            wait_until(lambda: sent() > 1_000, "events flow")
+            broker.pause()
+            try:
+                worker.signal(signal.SIGTERM)
+                assert worker.wait(8) == 0
+            finally:
+                broker.resume()
+        assert '"worker.stop_late"' in worker.output()
+
+        with Worker(broker.brokers, store.url, group="outages"):
+            wait_for_all(broker.brokers, store.url, seconds=60)
+        require_equal_to_batch(broker.brokers, store.url)
+
+
 def test_a_log_made_anew_is_left_alone_and_said() -> None:
     with ExitStack() as stack:
         broker = stack.enter_context(ApacheKafka())

@@ -22,15 +22,15 @@ from tests.integration.traffic import PARTITIONS, envelope, make_topics
 TOPIC = "crm.opportunity"
 
 
-async def last_of(brokers: str, topic: str) -> list[Any]:
-    """Every record of a topic."""
+async def last_of(brokers: str, topic: str, partitions: int = PARTITIONS) -> list[Any]:
+    """Every record of a topic, which has so many partitions."""
     async with AIOKafkaConsumer(
         bootstrap_servers=brokers,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
         max_partition_fetch_bytes=4_000_000,
     ) as consumer:
-        waiting = {TopicPartition(topic, number) for number in range(PARTITIONS)}
+        waiting = {TopicPartition(topic, number) for number in range(partitions)}
         consumer.assign(list(waiting))
         found: list[Any] = []
         while waiting:
