@@ -26,6 +26,8 @@ from events.topics import MAX_VALUE_BYTES, topic_of
 from tests.chaos.poison import POISONS, padded, text
 
 PARTITIONS: Final = 4
+GROWN: Final = 8
+"""Partitions of each topic once they have grown."""
 HOT: Final = "opp-hot"
 HOT_STATEMENTS: Final = 10_000
 _STAGES: Final = ("Prospecting", "Qualification", "Needs Analysis", "Proposal", "Negotiation", "Closed Won")
@@ -89,6 +91,8 @@ class Mess:
         self._waiting: list[tuple[int, int, Sent]] = []
         self._pushed = self._poisoned = self._hot = self._numbers = self._told_ms = 0
         self.counts: Counter[str] = Counter()
+        self.partitions = PARTITIONS
+        """Of each topic, as far as the publisher has heard."""
 
     def __iter__(self) -> Iterator[Sent]:
         waiting = self._waiting
@@ -157,11 +161,11 @@ class Mess:
         self.counts["misplaced"] += 1
         lot = self._random.randrange(3)
         if lot == 0:
-            return sent._replace(key=None, partition=self._random.randrange(PARTITIONS))
+            return sent._replace(key=None, partition=self._random.randrange(self.partitions))
         if lot == 1:
             key = b"row-%d" % self._random.randrange(10**6)
-            return sent._replace(key=key, partition=partition_of(key, PARTITIONS, "murmur2"))
-        return sent._replace(partition=((sent.partition or 0) + 1) % PARTITIONS)
+            return sent._replace(key=key, partition=partition_of(key, self.partitions, "murmur2"))
+        return sent._replace(partition=((sent.partition or 0) + 1) % self.partitions)
 
     def _surprising(self, at_ms: int) -> Sent:
         self.counts["unicode"] += 1
@@ -217,9 +221,9 @@ class Mess:
 
     def _placed(self, topic: str, key: str | None, value: bytes | None, skew_ms: int) -> Sent:
         if key is None:
-            return Sent(topic, None, value, self._random.randrange(PARTITIONS), skew_ms)
+            return Sent(topic, None, value, self._random.randrange(self.partitions), skew_ms)
         raw = key.encode()
-        return Sent(topic, raw, value, partition_of(raw, PARTITIONS, "murmur2"), skew_ms)
+        return Sent(topic, raw, value, partition_of(raw, self.partitions, "murmur2"), skew_ms)
 
     def _push(self, due_ms: int, sent: Sent) -> None:
         self._pushed += 1

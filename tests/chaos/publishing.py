@@ -2,7 +2,7 @@
 
 Sends the mess at a steady rate until SIGTERM, then what is left of what every run sends. What Kafka does
 not acknowledge is sent again, without end, so records may come twice, and overtake each other: that is part
-of the mess. On stdout: how many are acknowledged, once a second, and what they were, at the end.
+of the mess. SIGUSR1 tells it that partitions have grown. On stdout: how many are acknowledged, once a second, and what they were, at the end.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 
 from dealpulse.child import Child
 from events.clock import Clock
-from tests.chaos.mess import Mess, Sent
+from tests.chaos.mess import GROWN, Mess, Sent
 from tests.integration.servers import PROJECT
 
 _STEPS_PER_S = 50
@@ -47,6 +47,10 @@ class Publishing(Child):
     def acknowledged(self) -> int:
         """How many records Kafka has acknowledged."""
         return int(self._last().get("acknowledged", 0))
+
+    def hear_of_growth(self) -> None:
+        """Place what comes from now on by the partitions that there are by now."""
+        self.signal(signal.SIGUSR1)
 
     def end(self) -> dict[str, int]:
         """Stop it; what it has made, by kind."""
@@ -88,15 +92,20 @@ class _Publisher:
     async def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._hear_of_growth)
         async with AIOKafkaProducer(
             bootstrap_servers=self._brokers,
             linger_ms=5,
             compression_type="lz4",
             max_request_size=4_000_000,
             request_timeout_ms=10_000,
+            metadata_max_age_ms=5_000,
         ) as producer:
             await self._publish(producer)
         self._tell(**self._mess.counts)
+
+    def _hear_of_growth(self) -> None:
+        self._mess.partitions = GROWN
 
     async def _publish(self, producer: Any) -> None:
         records, began, given, told_at = self._records(), time.monotonic(), 0, 0.0

@@ -11,12 +11,14 @@ from typing import Any
 
 from events.errors import DealpulseError
 from tests.chaos.faults import Run, schedule
-from tests.chaos.growth import grow, put_right
+from tests.chaos.growth import grow
 from tests.chaos.proof import prove
 from tests.chaos.record import machine, now_text
 from tests.chaos.system import System
 
 RECOVERY_S = 300.0
+GROWTH_S = 90.0
+"""How long the load goes on around a growth of partitions, at least."""
 
 
 def run(
@@ -34,7 +36,7 @@ def run(
     """Do it all, or the faults of one part of so many. Raises AssertionError or TimeoutError if anything is not as promised.
 
     A fault after which something is wrong is told at once and raised in the end: the others are done, too. `grows`:
-    in the end partitions grow, and are put right when the load has ended.
+    after the faults, partitions grow.
     """
     told = [fault for fault in schedule(seed, short=short) if only in fault.kind]
     number, parts = part
@@ -80,13 +82,13 @@ def run(
                 f"{at_fault + 1:>4} {at - began:7.1f} s  {fault.kind:<62} {ended - at:6.2f} s, "
                 f"current after {recovery_s:5.2f} s (age {age_s[0]:.1f} to {age_s[-1]:.1f} s)"
             )
-        _pass_until(began + least_s, system)
         if grows:
-            grow(system, say)
+            _pass_until(began + least_s / 2, system)
+            at_s = round(time.monotonic() - began, 1)
+            done.append({"at_s": at_s, **grow(system, say, within_s=RECOVERY_S)})
+        _pass_until(began + least_s, system)
         seconds = time.monotonic() - began
         sent = system.publishing.end()
-        if grows:
-            done.append({"at_s": round(seconds, 1), **put_right(system, say, within_s=1_800)})
         say(f"{sent['acknowledged']:,} records in {seconds:.0f} s ({sent['acknowledged'] / seconds:,.0f}/s)")
         proof = prove(system, Path(folder), say)
         assert not failed, failed
@@ -111,21 +113,23 @@ def run_in_rounds(
     *, seed: int, rate: int, rounds: int, least_s: float, say: Callable[[str], None] = print
 ) -> Iterator[dict[str, Any]]:
     """The long form in rounds, each on fresh servers and proved by itself; after each the record of all so far.
+    One more round has nothing but partitions that grow.
 
     What is held grows with every record, and so does whatever writes or reads it in full: a system that holds
     what 5,000 records a second bring in half an hour is larger than two cores carry beside its load.
     """
     found: list[dict[str, Any]] = []
-    for number in range(rounds):
-        say(f"round {number + 1} of {rounds}")
+    for number in range(rounds + 1):
+        grows = number == rounds
+        say(f"round {number + 1} of {rounds + 1}")
         found.append(
             run(
                 seed=seed,
                 rate=rate,
                 short=False,
-                least_s=least_s / rounds,
+                least_s=GROWTH_S if grows else least_s / rounds,
                 part=(number, rounds),
-                grows=number == rounds - 1,
+                grows=grows,
                 say=say,
             )
         )
