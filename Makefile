@@ -44,7 +44,12 @@ format: $(VENV)/.dev ## rewrite the code in the one format, and what lint can me
 	$(RUN)ruff format .
 
 e2e: $(VENV)/.dev ## whole processes, faults and browsers over a longer time; SHORT=1 leaves out what takes minutes
-	HYPOTHESIS_PROFILE=$(if $(SHORT),default,thorough) $(RUN)pytest -m "(e2e or chaos)$(if $(SHORT), and not long)" $(ARGS)
+	HYPOTHESIS_PROFILE=$(PROFILE) $(RUN)pytest -m "e2e and not chaos$(NOT_LONG)" -n $(JOBS) --dist loadfile $(ARGS) $(OR_NONE)
+	$(RUN)pytest -m "chaos$(NOT_LONG)" $(ARGS) $(OR_NONE) # alone: it takes all cores
+
+e2e: PROFILE = $(if $(SHORT),default,thorough)
+e2e: NOT_LONG = $(if $(SHORT), and not long)
+e2e: OR_NONE = $(if $(ARGS),|| [ $$? = 5 ]) # pytest's word for: none of these was chosen
 
 chaos: $(VENV)/.dev ## faults on purpose for at least 10 minutes, then the proof that nothing is lost or doubled
 	$(RUN)pytest -m "chaos and long" -s $(ARGS)
