@@ -360,7 +360,7 @@ def _exporter(public_url: str, listen: str) -> Iterator[Check]:
     except (OSError, urllib.error.URLError, UnicodeDecodeError) as error:
         yield Check("exporter", "unreachable", f"{url}/metrics: {error}", "look at its log, or restart it")
         return
-    yield from figures(text)
+    yield from figures(text, _missing(url))
     try:
         aliases = json.loads(_read(f"{url}/api/shared-aliases"))
         owners = json.loads(_read(f"{url}/api/owners"))
@@ -372,6 +372,20 @@ def _exporter(public_url: str, listen: str) -> Iterator[Check]:
     yield _owners(owners["without_record"])
     yield _teams(owners["without_team"])
     yield _contracts(contracts["records"])
+
+
+def _missing(url: str) -> list[str]:
+    """The shards that the exporter lacks, each with the reason; none where it does not tell."""
+    try:
+        try:
+            text = _read(f"{url}/readyz")
+        except urllib.error.HTTPError as error:  # 503, with the same document
+            text = error.read().decode()
+        details = {check["name"]: check["detail"] for check in json.loads(text)["checks"]}
+        told = str(details["merge"])
+    except (OSError, ValueError, KeyError, TypeError):  # another release, or whatever stands before it
+        return []
+    return told.removeprefix("missing: ").split(", ") if told.startswith("missing: ") else []
 
 
 def _read(url: str) -> str:
@@ -453,6 +467,8 @@ class _Count:
     many: str
     fix: str
     state: State = "warning"
+    only: frozenset[tuple[str, str]] = frozenset()
+    """Labels of the samples that are added up; the others say the same of other windows, or something else."""
 
 
 _COUNTS = (
@@ -461,7 +477,9 @@ _COUNTS = (
         "shards",
         (),
         "shards are missing from the figures",
-        "start workers, or let those of another version end; dealpulse rebuild makes a shard anew",
+        "(absent): start workers; (fingerprint): run all workers and this exporter with one version and one "
+        "configuration; (partitions): set kafka.partitions to what Kafka has; (unreadable, statements): "
+        "dealpulse rebuild --partition TOPIC/N --yes",
         "failed",
     ),
     _Count(
@@ -482,22 +500,27 @@ _COUNTS = (
         "dealpulse_unpriced_opportunities",
         "exchange rates",
         (),
-        "opportunities have no rate into the reporting currency",
-        "publish finance.fx_rate, or set kpis.fx_pivot",
+        "open opportunities have no rate into the reporting currency",
+        "publish finance.fx_rate, or set kpis.fx_pivot; "
+        "dealpulse kpi --kpi unpriced_opportunities --by currency says of which currencies",
+        only=frozenset({("state", "open"), ("window", "now")}),
     ),
     _Count(
         "dealpulse_verify_mismatches",
         "last verify",
         (),
         "figures differed from a recomputation of the log",
-        "dealpulse verify, then dealpulse rebuild",
+        "dealpulse verify names the shards, dealpulse rebuild --partition TOPIC/N --yes makes one anew",
         "failed",
     ),
 )
 
 
-def figures(exposition: str) -> Iterator[Check]:
-    """What an exporter's metrics tell about the data; a family that it does not serve is passed over."""
+def figures(exposition: str, missing: Sequence[str] = ()) -> Iterator[Check]:
+    """What an exporter's metrics tell about the data; a family that it does not serve is passed over.
+
+    `missing` are the shards that it lacks, each with the reason.
+    """
     samples = {
         family.name: family.samples for family in text_string_to_metric_families(exposition) if family.samples
     }
@@ -506,7 +529,11 @@ def figures(exposition: str) -> Iterator[Check]:
     for count in _COUNTS:
         if count.family not in samples:
             continue
-        found = [sample for sample in samples[count.family] if sample.value > 0]
+        found = [
+            sample
+            for sample in samples[count.family]
+            if sample.value > 0 and count.only <= sample.labels.items()
+        ]
         total = int(sum(sample.value for sample in found))
         if not total:
             yield Check(count.name, "ok", "nothing to do")
@@ -514,6 +541,8 @@ def figures(exposition: str) -> Iterator[Check]:
         places = sorted(
             {" ".join(s.labels[label] for label in count.labels if label in s.labels) for s in found} - {""}
         )
+        if count.name == "shards":
+            places = list(missing)
         where = f" ({_some(places)})" if places else ""
         yield Check(count.name, count.state, f"{total} {count.many}{where}", count.fix)
 

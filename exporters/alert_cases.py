@@ -631,6 +631,53 @@ _INCOMPLETE: Final = [
     _absent("SalesDataIncomplete"),
 ]
 
+_NO_FIGURES: Final = (_JOB, "There are no sales figures on any board: 2 pieces of the store are missing")
+_DATA_ABSENT: Final = [
+    Case(
+        "fires when there never was a complete merge, once from two exporters",
+        {_MISSING % _EXPORTER: "28+0x4 2+0x30", _MISSING % _SECOND_EXPORTER: "28+0x4 2+0x30"},
+        (*_silent("SalesDataAbsent", 9), Check(10, "SalesDataAbsent", (_NO_FIGURES,))),
+    ),
+    Case(
+        "is silent while one of two exporters has all",
+        {
+            _MISSING % _EXPORTER: "2+0x30",
+            _MISSING % _SECOND_EXPORTER: "0+0x30",
+            _FRESH % _SECOND_EXPORTER: _fresh_until(30),
+        },
+        _silent("SalesDataAbsent", 25),
+    ),
+    Case(
+        "is silent where figures were there within the last day, and takes over from SalesDataStale after it",
+        {
+            _MISSING % _EXPORTER: f"0+0x60 2+0x{27 * 60}",
+            _FRESH % _EXPORTER: f"{_fresh_until(60)} stale",
+        },
+        (
+            Check(24 * 60, "SalesDataStale", ((_JOB, "The sales figures on all boards are 23h 0m 0s old"),)),
+            *_silent("SalesDataAbsent", 24 * 60),
+            Check(26 * 60, "SalesDataAbsent", (_NO_FIGURES,)),
+            *_silent("SalesDataStale", 26 * 60),
+        ),
+    ),
+    Case(
+        "is silent where a shard's statements alone are missing: the figures go on",
+        {_MISSING % _EXPORTER: "1+0x30", _FRESH % _EXPORTER: _fresh_until(30)},
+        _silent("SalesDataAbsent", 25),
+    ),
+    Case(
+        "resolves with the first complete merge",
+        {_MISSING % _EXPORTER: "2+0x12 0+0x20", _FRESH % _EXPORTER: "_x13 780+60x20"},
+        (Check(12, "SalesDataAbsent", (_NO_FIGURES,)), *_silent("SalesDataAbsent", 14)),
+    ),
+    Case(
+        "resolves when the exporter stops telling: DealpulseTargetDown speaks",
+        {_MISSING % _EXPORTER: "2+0x12 stale"},
+        (Check(12, "SalesDataAbsent", (_NO_FIGURES,)), *_silent("SalesDataAbsent", 15)),
+    ),
+    _absent("SalesDataAbsent"),
+]
+
 _UNPRICED: Final = 'dealpulse_unpriced_opportunities{%s,team="%s",state="%s",window="%s"}'
 _PRICELESS: Final = (
     _JOB,
@@ -935,6 +982,7 @@ ENGINE: Final[Mapping[str, list[Case]]] = {
     "SalesSourceSilent": _SOURCE_SILENT,
     "ClockSkew": _CLOCK_SKEW,
     "SalesDataIncomplete": _INCOMPLETE,
+    "SalesDataAbsent": _DATA_ABSENT,
     "OpportunitiesUnpriced": _OPEN_UNPRICED,
     "WorkerLagHigh": _LAG_HIGH,
     "WorkerStuck": _WORKER_STUCK,

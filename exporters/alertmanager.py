@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 _ENGINE_DOWN: Final = 'alertname=~"DealpulseTargetDown|DealpulseExporterAbsent|NoWorker"'
-_STALE_OR_SILENT: Final = 'alertname=~"SalesDataStale|SalesSourceSilent"'
+_STALE_OR_SILENT: Final = 'alertname=~"SalesDataStale|SalesDataAbsent|SalesSourceSilent"'
 
 TEMPLATES: Final = """\
 {{/* The texts of a message. They show the summaries of the alerts, which carry the figures. */}}

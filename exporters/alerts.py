@@ -1,4 +1,4 @@
-"""The 24 alerts: what each says to whom, when it fires, and which threshold of `[alerts]` it reads.
+"""The 25 alerts: what each says to whom, when it fires, and which threshold of `[alerts]` it reads.
 
 Sales thresholds are read from `dealpulse_alert_threshold_*`, which the exporter serves from its
 settings, so they change without touching Prometheus; engine thresholds are literals. Source:
@@ -272,6 +272,16 @@ def _engine() -> Iterator[Alert]:
         "{{ else }}pieces of the store{{ end }}",
         "`dealpulse doctor` says which; a pending resync is settled by a complete statement or an import.",
     )
+    # SalesDataStale compares with a freshness of the last day: here there was none, so nothing else wakes anybody.
+    yield engine(
+        "SalesDataAbsent",
+        "max by (job) (dealpulse_partitions_missing) > 0\n"
+        "unless on (job) max by (job) (max_over_time(dealpulse_freshness_timestamp_seconds[1d]))",
+        "10m",
+        "critical",
+        f"There are no sales figures on any board: {_COUNT} pieces of the store are missing",
+        "`dealpulse doctor` says which pieces, and why.",
+    )
     yield engine(
         "OpportunitiesUnpriced",
         f"sum by (job) ({_m('unpriced_opportunities', state='open', window='now')}) > 0",
@@ -313,7 +323,7 @@ def _engine() -> Iterator[Alert]:
         "warning",
         "Unreadable records on {{ $labels.topic }} ({{ $labels.reason }}): "
         '{{ printf "%.0f" $value }} in 15 minutes',
-        "`dealpulse dlq list` and `dealpulse dlq show` say why; fix the source, then `dealpulse dlq replay`.",
+        "`dealpulse dlq list` says why; fix the source, then `dealpulse dlq replay --all`.",
         keep="30m",
     )
     yield engine(
@@ -346,7 +356,8 @@ def _engine() -> Iterator[Alert]:
         "",
         "critical",
         f"{_COUNT} figures differ from the recomputation of the whole log",
-        "Keep the output of `dealpulse verify --json`, then `dealpulse rebuild`.",
+        "Keep the output of `dealpulse verify --json`, then `dealpulse rebuild --all --yes`, or only the shards that "
+        "it names: `dealpulse rebuild --partition crm.opportunity/3 --yes`.",
     )
     yield engine(
         "Watchdog",

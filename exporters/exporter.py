@@ -284,7 +284,7 @@ class Exporter:
 
     def readiness(self) -> list[Check]:
         """Whether one complete merge is held, it is not stale, and Redis answers."""
-        missing = self.snapshot.missing_shards
+        missing = [f"{shard} ({self.snapshot.why_missing(shard)})" for shard in self.snapshot.missing_shards]
         age_ms = self._age_ms()
         limit_s = self._config.exporter.max_staleness
         return [
@@ -320,7 +320,7 @@ class Exporter:
             shards = sorted(self.snapshot.unreadable)
             raise UnreadableError(
                 f"The statements of {', '.join(shards)} in Redis cannot be read. `dealpulse rebuild --partition "
-                f"{shards[0]}` writes them anew from the log, as does the worker that loads them next."
+                f"{shards[0]} --yes` writes them anew from the log, as does the worker that loads them next."
             )
 
     def _has_numbers(self) -> bool:

@@ -151,6 +151,12 @@ class Snapshot:
         """The shards that are not in the merge, or of which only the facts are."""
         return sorted({shard for shard, state in self.shards.items() if state is None} | {*self.unreadable})
 
+    def why_missing(self, shard: str) -> str:
+        """Of a missing shard: the follower's reason, `statements` where only these cannot be read, or `not read yet`."""
+        if self.shards[shard] is not None:
+            return "statements"
+        return self.reasons.get(shard, "not read yet")
+
     @property
     def partitions_missing(self) -> int:
         """How many these are."""

@@ -358,7 +358,8 @@ class Follower:
                 shard=shard,
                 partitions=stored.partitions,
                 configured=wanted,
-                next="run `dealpulse repartition`; when it is done, set kafka.partitions and restart",
+                next=f"if Kafka has {stored.partitions} partitions, set kafka.partitions = {stored.partitions} and "
+                f"restart; if it has {wanted}, run `dealpulse repartition --partitions {wanted} --yes`",
             )
         return False
 

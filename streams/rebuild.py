@@ -107,7 +107,8 @@ class Rebuild:
             if under != partitions:
                 raise FaultFoundError(
                     f"{topic} has {partitions} partitions, but some of its shards were folded under {under}: "
-                    "run `dealpulse repartition`, which rebuilds them and moves their records"
+                    f"run `dealpulse repartition --partitions {partitions} --yes`, which rebuilds them and moves "
+                    "their records"
                 )
 
     async def _rebuilt(self, place: Place, partitions: int, *, moving: bool = False) -> Rebuilt:

@@ -56,7 +56,8 @@ async def plans(kafka: KafkaSettings, redis: RedisSettings, wanted: int) -> list
     for topic, there in found.items():
         if there > wanted:
             raise UsageError(
-                f"{topic} has {there} partitions, and Kafka takes none away: say --partitions {there} or more"
+                f"{topic} has {there} partitions, and Kafka takes none away: set kafka.partitions = {there}, "
+                f"or say --partitions {there} or more"
             )
     store = Store(redis)
     try:

@@ -303,7 +303,8 @@ class Shards:
         end = -1 if shard.end is None else shard.end.offset
         why = (
             f"the log ends at offset {end}, but the shard is true for offset {shard.true_for}: the topic was "
-            "made anew or has lost records. If that was meant, run `dealpulse rebuild`"
+            f"made anew or has lost records. If that was meant, run "
+            f"`dealpulse rebuild --partition {shard.name} --yes`"
         )
         log.error("shard.left_alone", shard=shard.name, error=why)
         self._shards.pop(tp).let_go()
@@ -403,7 +404,7 @@ class Shards:
         if under is not None and under != partitions:
             raise LeftAloneError(
                 f"{tp.topic} has {partitions} partitions, but its shards were folded under {under}: "
-                "run `dealpulse repartition`"
+                f"run `dealpulse repartition --partitions {partitions} --yes`"
             )
         if stored is None:
             return

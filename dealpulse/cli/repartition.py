@@ -27,7 +27,7 @@ def repartition(
     own tools: then workers leave its shards alone, and this puts every record and shard where it belongs.
     Online: exporters keep the last good state, marked stale, until it is done. Interrupted, it is run
     again and does the rest. Afterwards set kafka.partitions to the new number everywhere and restart
-    exporters. Exit code 0: done, or planned; 1: a shard could not be moved; 2: usage; 3: Kafka or Redis
+    exporters and gateways. Exit code 0: done, or planned; 1: a shard could not be moved; 2: usage; 3: Kafka or Redis
     does not answer.
 
     \b
@@ -75,6 +75,7 @@ def repartition(
         return
     if not todo:
         click.echo(f"Every topic and shard has {wanted} partitions: nothing to do.")
+        _say_where(invocation, wanted)
         return
     if not yes:
         for each in todo:
@@ -89,4 +90,10 @@ def repartition(
             f"{one.shard}: {one.entities:,} entities, offset {one.offset:,}, "
             f"{one.moved:,} records moved, {one.seconds:.1f} s"
         )
-    invocation.say(f"Set kafka.partitions = {wanted} wherever it is set, and restart exporters.")
+    _say_where(invocation, wanted)
+
+
+def _say_where(invocation: Invocation, partitions: int) -> None:
+    invocation.say(
+        f"Set kafka.partitions = {partitions} wherever it is set, and restart exporters and gateways."
+    )

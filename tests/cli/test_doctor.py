@@ -61,6 +61,25 @@ def test_bad_figures_are_named_with_their_fix() -> None:
     assert all(check.fix for check in found.values() if check.state != "ok")
 
 
+def test_unpriced_deals_are_the_open_ones_each_counted_once() -> None:
+    text = "# TYPE dealpulse_unpriced_opportunities gauge\n" + "".join(
+        f'dealpulse_unpriced_opportunities{{team="{team}",state="{state}",window="{window}"}} {count}\n'
+        for team, state, window, count in (
+            ("North", "open", "now", 2),
+            ("South", "open", "now", 1),
+            ("North", "won", "quarter_to_date", 2),
+            ("North", "won", "year_to_date", 2),
+        )
+    )
+
+    found = {check.name: check for check in figures(text)}["exchange rates"]
+
+    assert (found.state, found.found) == (
+        "warning",
+        "3 open opportunities have no rate into the reporting currency",
+    )
+
+
 def test_every_family_that_the_doctor_reads_exists() -> None:
     from dealpulse.doctor import _COUNTS
 

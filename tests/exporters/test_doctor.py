@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -19,10 +20,12 @@ MERGED: list[Any] = [
 ]
 
 
-def diagnosis(*records: Any, **settings: Any) -> dict[str, Check]:
-    """The checks of an exporter with these settings that has merged these records."""
+def diagnosis(*records: Any, missing: Mapping[str, str] | None = None, **settings: Any) -> dict[str, Check]:
+    """The checks of an exporter with these settings that has merged these records, and lacks these shards."""
     stand, clock = Stand(Meaning()), Frozen()
     stand.take([*MERGED, *records], at_ms=NOW_MS)
+    for shard, reason in (missing or {}).items():
+        stand.snapshot.missing(shard, reason)
 
     async def run() -> list[Check]:
         shown: Any = clock
@@ -99,3 +102,12 @@ def test_an_owner_of_a_deleted_deal_is_none() -> None:
     event["time"] = "2026-01-06T00:00:00Z"
 
     assert diagnosis(gone, (gone[0], gone[1], json.dumps(event).encode()))["owners"].state == "ok"
+
+
+@pytest.mark.parametrize("reason", ["fingerprint", "absent"])
+def test_a_shard_that_is_missing_is_named_with_the_reason(reason: str) -> None:
+    found = diagnosis(missing={"crm.opportunity/1": reason})["shards"]
+
+    assert (found.state, f"crm.opportunity/1 ({reason})" in found.found) == ("failed", True)
+    assert f"({reason})" in found.fix
+    assert diagnosis()["shards"].state == "ok"

@@ -227,7 +227,7 @@ def test_a_shard_that_drops_out_takes_the_figures_with_it() -> None:
         assert "dealpulse_open_opportunities{" not in text
         assert "dealpulse_partitions_missing 1.0" in text
         ready = await (await get("/readyz")).json()
-        assert "missing: crm.opportunity/1" in json.dumps(ready)
+        assert "missing: crm.opportunity/1 (fingerprint)" in json.dumps(ready)
 
     asked(exporter_of(stand, Frozen()), questions)
 

@@ -215,6 +215,19 @@ def test_a_source_with_a_line_separator_in_its_name_ends_no_exporter(redis_url: 
         assert wanted in exporter.get("/metrics")[1]
 
 
+def test_one_that_is_told_of_too_few_partitions_says_which_number_to_set(redis_url: str) -> None:
+    shards = Shards(redis_url)
+    shards.write(record("opportunity", "o1", AT, stage="Prospecting", created_at=AT), at_ms=instant(AT))
+    with redis.Redis.from_url(redis_url) as client:
+        for topic, partition in SHARDS:
+            client.hset(f"dealpulse:{{{topic}/{partition}}}:meta", "partitions", 12)
+    with Unready(redis_url, **settings(clock_at(AT))) as exporter:
+        wait_until(lambda: "crm.opportunity/1 (partitions)" in exporter.get("/readyz")[1], "it is told why")
+        said = exporter.output()
+    assert "if Kafka has 12 partitions, set kafka.partitions = 12 and restart" in said
+    assert f"`dealpulse repartition --partitions {PARTITIONS} --yes`" in said
+
+
 def test_figures_go_on_beside_histories_that_cannot_be_read(redis_url: str) -> None:
     """Those that need the histories stand still and say so, until the shard is written anew."""
     clock = clock_at(AT, speed=30)
@@ -238,7 +251,7 @@ def test_figures_go_on_beside_histories_that_cannot_be_read(redis_url: str) -> N
 
         status, body = exporter.get("/readyz")
         checks = {check["name"]: check for check in json.loads(body)["checks"]}
-        assert (status, checks["merge"]["detail"]) == (503, f"missing: {shard}")
+        assert (status, checks["merge"]["detail"]) == (503, f"missing: {shard} (statements)")
         wait_until(lambda: "stand still" in exporter.get("/readyz")[1], "it is said")
         assert sample(exporter, OPEN) == 9.0, "what needs no history goes on"
         assert sample(exporter, reps) == 1.0, "what was worked out last stays"

@@ -22,7 +22,7 @@ from events.keys import partition_of
 from events.reader import read
 from events.topics import TOPICS
 from tests.integration.monitoring import ExporterProcess
-from tests.integration.servers import Broker, remove_topics
+from tests.integration.servers import Broker, remove_topics, running
 from tests.integration.traffic import (
     Message,
     deal,
@@ -45,6 +45,8 @@ class System:
 
     def __init__(self, brokers: str, redis_url: str) -> None:
         self.brokers, self.redis_url = brokers, redis_url
+        self.talk = ""
+        """What the last command said beside what it printed."""
 
     def dealpulse(self, *arguments: str, code: int = 0) -> str:
         """Run a command; what it prints."""
@@ -58,6 +60,7 @@ class System:
             timeout=120,
         )
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        self.talk = done.stderr
         return done.stdout
 
     def json(self, *arguments: str, code: int = 0) -> Any:
@@ -214,6 +217,18 @@ def test_grown_partitions_are_seen_and_every_record_and_shard_is_moved(
     ]
     assert len(again) > 300
     assert all(int(dict(record.headers)[RECORDED]) in appended[record.value] for record in again)
+
+
+def test_topics_with_more_partitions_than_are_configured_lead_to_the_setting(redis_url: str) -> None:
+    with running("tansu") as broker:
+        make_topics(broker.brokers, 3 * BEFORE)
+        system = System(broker.brokers, redis_url)
+
+        system.dealpulse("repartition", code=2)
+        assert f"set kafka.partitions = {3 * BEFORE}, or say --partitions {3 * BEFORE} or more" in system.talk
+
+        assert "nothing to do" in system.dealpulse("repartition", "--partitions", str(3 * BEFORE), "--yes")
+        assert f"Set kafka.partitions = {3 * BEFORE} wherever it is set" in system.talk
 
 
 @pytest.mark.kafka

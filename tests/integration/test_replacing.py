@@ -422,7 +422,9 @@ def test_a_shard_built_anew_whose_log_ends_before_it_is_left_alone(redis_url: st
         watching = asyncio.create_task(worker.shards.watch_log(0.01))
         await until(lambda: PLACE in worker.shards.left_alone, "the shard is left alone")
         watching.cancel()
-        assert "ends at offset 10, but the shard is true for offset 30" in worker.shards.left_alone[PLACE]
+        why = worker.shards.left_alone[PLACE]
+        assert "ends at offset 10, but the shard is true for offset 30" in why
+        assert f"`dealpulse rebuild --partition {PLACE.topic}/{PLACE.partition} --yes`" in why
 
     stands(redis_url, test)
 
