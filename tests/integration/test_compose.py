@@ -20,6 +20,8 @@ import yaml
 
 from dealpulse.child import Child, free_port
 from dealpulse.embedded import RedisServer
+from exporters.alerts import ALERTS
+from exporters.rules import RECORDINGS
 from tests.integration.monitoring import Alertmanager, Prometheus, fetch, wait_until
 from tests.integration.servers import PROJECT, ApacheKafka, kafka_is_required, why_no_kafka
 
@@ -150,7 +152,7 @@ def test_the_demo_profiles_company_shows_on_the_boards(stack: Stack) -> None:
 def test_prometheus_takes_the_rules_and_finds_alertmanager(stack: Stack) -> None:
     groups = stack.prometheus.api("rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
-    assert len(rules) == 31
+    assert len(rules) == len(RECORDINGS) + len(ALERTS)
     wait_until(
         lambda: all(
             rule["health"] == "ok"
