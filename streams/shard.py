@@ -400,6 +400,7 @@ class Shard:
             "fingerprint": self.fingerprint,
             "format": FORMAT,
             "partitions": self.partitions,
+            "partitioner": self.state.partitioner,
             "entities": self.state.entities,
             "checkpoint_ms": now_ms,
             "statements_chunks": self._lists[0],

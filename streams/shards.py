@@ -21,6 +21,7 @@ from streams.checkpoint import Checkpoints
 from streams.deadletters import dead_letter
 from streams.metrics import WorkerMetrics
 from streams.outbox import Outgoing, Producer, Unsent, deliver
+from streams.placing import other_partitioner
 from streams.rekey import rekeyed
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
@@ -398,14 +399,17 @@ class Shards:
     async def _require_ours(self, tp: TP, partitions: int, stored: Stored | None) -> None:
         """Raise LeftAloneError if the shard must not be touched by this worker, as things are."""
         if stored is not None and "partitions" not in stored.damaged:
-            under: int | None = stored.partitions
+            under = stored.placing
         else:
-            under = await self.store.partitions_of(tp.topic)
-        if under is not None and under != partitions:
+            (under,) = await self.store.placings(tp.topic, 1)
+        if under.partitions not in (None, partitions):
             raise LeftAloneError(
-                f"{tp.topic} has {partitions} partitions, but its shards were folded under {under}: "
+                f"{tp.topic} has {partitions} partitions, but its shards were folded under {under.partitions}: "
                 f"run `dealpulse repartition --partitions {partitions} --yes`"
             )
+        if under.partitioner not in ("", self._kafka.partitioner):
+            why = other_partitioner(under.partitioner, self._kafka.partitioner, partitions)
+            raise LeftAloneError(f"{tp.topic}: {why}")
         if stored is None:
             return
         if stored.format > FORMAT:

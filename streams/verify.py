@@ -151,6 +151,7 @@ class Verification:
         for field_, held, due in (
             ("format", stored.format, FORMAT),
             ("partitions", stored.partitions, partitions),
+            ("partitioner", stored.partitioner or self._kafka.partitioner, self._kafka.partitioner),
             ("fingerprint", stored.fingerprint, wanted),
             ("statements_chunks", len(shard.statements), stored.statements_chunks),
             ("facts_chunks", len(shard.facts), stored.facts_chunks),

@@ -11,6 +11,7 @@ from faust.types import TP
 
 from aggregators.meaning import Meaning
 from aggregators.state import fingerprint, pack, partition_state, unpack
+from events.keys import Partitioner
 from events.log import captured
 from events.topics import dlq_of
 from streams.follower import Follower, connect
@@ -57,8 +58,8 @@ class Stand:
             value = envelope("opportunity", "changed", subject, number, {"name": subject})
             self.log.append(subject.encode(), value)
 
-    async def worker(self, *places: TP) -> Worker:
-        worker = Worker(self.log, self.settings)
+    async def worker(self, *places: TP, partitioner: Partitioner = "murmur2") -> Worker:
+        worker = Worker(self.log, self.settings, partitioner=partitioner)
         self.workers.append(worker)
         for tp, offset in (await worker.shards.assign({PLACE, *places})).items():
             if tp == PLACE:
@@ -425,6 +426,47 @@ def test_a_shard_built_anew_whose_log_ends_before_it_is_left_alone(redis_url: st
         why = worker.shards.left_alone[PLACE]
         assert "ends at offset 10, but the shard is true for offset 30" in why
         assert f"`dealpulse rebuild --partition {PLACE.topic}/{PLACE.partition} --yes`" in why
+
+    stands(redis_url, test)
+
+
+def test_a_shard_of_another_partitioner_is_left_alone_and_one_that_does_not_say_is_adopted(
+    redis_url: str,
+) -> None:
+    async def test(stand: Stand) -> None:
+        worker = await stand.written(30)
+        worker.shards.keep_only(())
+        before = stand.meta()
+        assert before[b"partitioner"] == b"murmur2"
+
+        other = await stand.worker(partitioner="crc32")
+        assert other.shards.live() == []
+        assert other.shards.left_alone[PLACE].startswith(
+            f"{TOPIC}: its shards were folded with kafka.partitioner = murmur2, configured is crc32"
+        )
+        assert "dealpulse repartition" in other.shards.left_alone[PLACE]
+        assert stand.meta() == before
+        ours: tuple[Partitioner, ...] = ("crc32", "murmur2")
+        for partitioner in ours:
+            held = Held()
+            follower: Any = Follower(
+                stand.settings,
+                [(TOPIC, 0)],
+                fingerprint=fingerprint(Meaning()),
+                sink=held,
+                partitioner=partitioner,
+            )
+            follower._redis = connect(stand.settings)
+            await follower._reconcile()
+            await follower._redis.aclose()
+            assert (held.state is not None) == (partitioner == "murmur2"), (
+                "an exporter does not mix shards of two"
+            )
+
+        stand.redis.hdel(META, "partitioner")  # as an older version has written it
+        worker = await stand.worker()
+        await worker.shards.checkpoints.renew()
+        assert stand.meta()[b"partitioner"] == b"murmur2"
 
     stands(redis_url, test)
 

@@ -47,6 +47,7 @@ from aggregators.state import PartitionState, fingerprint, partition_state
 from events.canonical import order_key
 from events.clock import Clock
 from events.headers import DLQ_OFFSET
+from events.keys import Partitioner
 from events.log import captured
 from events.settings import KafkaSettings
 from events.topics import is_dlq
@@ -225,10 +226,12 @@ class Event:
 class Worker:
     """One process: its shards, its place, and what the network does to its next write."""
 
-    def __init__(self, log: Log, redis_settings: RedisSettings) -> None:
+    def __init__(
+        self, log: Log, redis_settings: RedisSettings, *, partitioner: Partitioner = "murmur2"
+    ) -> None:
         self.consumer = Consumer(log)
         self.shards = Shards(
-            kafka=KafkaSettings(partitions=1),
+            kafka=KafkaSettings(partitions=1, partitioner=partitioner),
             redis=redis_settings,
             worker=WorkerSettings(fetch_max_records=1_000),
             meaning=Meaning(),
