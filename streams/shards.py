@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from aiokafka.errors import KafkaError
@@ -61,6 +61,9 @@ class Positions(Protocol):
     def log_end(self, tp: TP) -> tuple[int, int] | None:
         """The end offset of a partition as the last fetch told it, and when (Unix ms)."""
 
+    async def asked_ends(self, tps: Collection[TP]) -> Mapping[TP, int]:
+        """The end offsets of partitions as Kafka tells them now; of none if it does not."""
+
 
 class Shards:
     """The shards of one worker. The transport and the agent call it; `checkpoints` writes it."""
@@ -94,6 +97,7 @@ class Shards:
         self._stuck = Stuck()
         self._beyond_log: dict[TP, tuple[str, int, str]] = {}
         """Generation and offset of shards that are beyond the end of their log, and what was said of it."""
+        self._asking: asyncio.Task[None] | None = None
         self._frozen = 0
         self._comparing, self._compared_at = asyncio.Lock(), -_COMPARE_EVERY_S
         self._began = time.monotonic()
@@ -248,7 +252,7 @@ class Shards:
                 if partitions and partitions != shard.partitions:
                     self._regrown(tp, shard, partitions)
                 elif shard.log_is_shorter:
-                    await self._leave_alone(tp, shard)
+                    self._suspect()
                 elif self._stuck(tp, shard.next, shard.lag):
                     log.warning("partition.stuck", shard=shard.name, next=shard.next)
                     await self._consumer.start_at(tp, shard.next)
@@ -300,8 +304,21 @@ class Shards:
         self._shards.pop(tp).let_go()
         self._restore(tp)
 
-    async def _leave_alone(self, tp: TP, shard: Shard) -> None:
-        end = -1 if shard.end is None else shard.end.offset
+    def _suspect(self) -> None:
+        """Ask Kafka itself of logs that seem to end before their shards, aside: it may take long to answer."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._leave_shorter())
+            self._asking.add_done_callback(self._ends_well)
+
+    async def _leave_shorter(self) -> None:
+        """A leader answers this when it knows how far its log counts; what a fetch tells may lag behind that."""
+        suspects = {tp for tp, shard in self._shards.items() if shard.log_is_shorter}
+        for tp, end in (await self._consumer.asked_ends(suspects)).items():
+            shard = self._shards.get(tp)
+            if shard is not None and shard.log_is_shorter and end < shard.true_for:
+                self._leave_alone(tp, shard, end)
+
+    def _leave_alone(self, tp: TP, shard: Shard, end: int) -> None:
         why = (
             f"the log ends at offset {end}, but the shard is true for offset {shard.true_for}: the topic was "
             f"made anew or has lost records. If that was meant, run "
@@ -323,6 +340,9 @@ class Shards:
     def _restore_ends(self, tp: TP, task: "asyncio.Task[None]") -> None:
         if self._restores.get(tp) is task:
             del self._restores[tp]
+        self._ends_well(task)
+
+    def _ends_well(self, task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception) and not self.fault.done():
             self.fault.set_result(error)  # or the partition would stand still, and nobody would say so

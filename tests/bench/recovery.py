@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import psutil
@@ -124,6 +124,9 @@ class _Consumer:
 
     def log_end(self, tp: TP) -> None:
         return None
+
+    async def asked_ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        return {}
 
 
 async def _worker(url: str) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Who may put a shard in the place of which: rebuilds, workers in the middle of a rewrite, and damaged meta."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -417,7 +418,7 @@ def test_a_shard_built_anew_whose_log_ends_before_it_is_left_alone(redis_url: st
         worker = await stand.worker()
         (shard,) = worker.shards.live()
         await stand.folds(worker)
-        for told_ms in range(10):
+        for told_ms in range(0, 12_000, 1_000):
             shard.see_end(10, told_ms)
         assert shard.log_is_shorter
         watching = asyncio.create_task(worker.shards.watch_log(0.01))
@@ -426,6 +427,43 @@ def test_a_shard_built_anew_whose_log_ends_before_it_is_left_alone(redis_url: st
         why = worker.shards.left_alone[PLACE]
         assert "ends at offset 10, but the shard is true for offset 30" in why
         assert f"`dealpulse rebuild --partition {PLACE.topic}/{PLACE.partition} --yes`" in why
+
+    stands(redis_url, test)
+
+
+def test_a_log_that_seems_shorter_after_a_change_of_leader_is_not_left_alone(redis_url: str) -> None:
+    """A new leader's fetches tell an end that lags behind, for a moment; asked for the end, it waits until it knows."""
+
+    async def test(stand: Stand) -> None:
+        worker = await stand.written(30)
+        (shard,) = worker.shards.live()
+        shard.see_end(30, 0)
+        fresh_ms = shard.fresh_ms = 0
+
+        def is_shorter(end: int, *told_ms: int) -> bool:
+            for each in told_ms:
+                shard.see_end(end, each)
+            return shard.log_is_shorter
+
+        assert not is_shorter(10, *range(1_000, 10_500, 500)), "for less than ten seconds"
+        assert shard.fresh_ms == fresh_ms, "an end before what is folded says nothing of it"
+        assert not is_shorter(30, 10_500)
+        assert not is_shorter(10, *range(11_000, 20_500, 500)), "not without interruption"
+        assert is_shorter(10, 30_000)
+
+        asked: list[TP] = []
+
+        async def ends(tps: Collection[TP]) -> dict[TP, int]:
+            asked.extend(tps)
+            return dict.fromkeys(tps, 30)
+
+        worker.consumer.asked_ends = ends  # type: ignore[method-assign]
+        worker.consumer.log_end = lambda tp: (10, int(time.time() * 1000))  # type: ignore[method-assign]
+        watching = asyncio.create_task(worker.shards.watch_log(0.01))
+        await until(lambda: len(asked) > 2, "Kafka is asked, again and again")
+        watching.cancel()
+        assert worker.shards.live() == [shard]
+        assert worker.shards.left_alone == {}
 
     stands(redis_url, test)
 

@@ -25,7 +25,7 @@ lengths than the shard's account of them, which the script refuses as well.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -142,6 +142,9 @@ class Consumer:
 
     def log_end(self, tp: TP) -> tuple[int, int]:
         return len(self._log.records), int(time.time() * 1000)
+
+    async def asked_ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        return {tp: len(self._log.records) for tp in tps}
 
 
 class Reader:
