@@ -1,4 +1,4 @@
-"""What decided where a record belongs when a shard was folded: two that disagree fold some entities twice."""
+"""What a shard was folded from, and what decided where a record belongs: two that disagree count some entities twice."""
 
 from typing import Literal, NamedTuple
 
@@ -14,6 +14,8 @@ class Placing(NamedTuple):
     partitions: int | None
     """None if none is held, or no number."""
     partitioner: Told
+    topic_id: str = ""
+    """See `streams.topic_ids`; "" if it is not known."""
 
     def is_under(self, partitions: int, partitioner: Partitioner) -> bool:
         """Whether records belonged then where they belong under these."""

@@ -15,6 +15,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from aggregators.meaning import Meaning
@@ -25,6 +26,7 @@ from events.event import EPOCH_UNIX_S
 from events.keys import Partitioner, partition_of
 from events.producer import start_producer
 from events.settings import KafkaSettings
+from streams import topics
 from streams.deadletters import dead_letter
 from streams.log import LogReader, Place
 from streams.outbox import Outgoing, deliver
@@ -33,12 +35,15 @@ from streams.rekey import rekeyed
 from streams.settings import RedisSettings
 from streams.shard import Shard
 from streams.store import Store, Stored
+from streams.topic_ids import TopicIds
 from streams.verify import chosen_places, partitions_of
 
 _SLICE_SUBJECTS: Final = 2_000
 _ATTEMPTS: Final = 20
 _SURE_S: Final = 3.0
 """The log is shorter than a shard's offset if it has not come so far after so many seconds at its end."""
+
+_ID_OLD_S: Final = 60.0
 
 Show = Callable[[str, int, int], None]
 """Told which shard is built, how many records it has folded, and how many there are at least."""
@@ -71,6 +76,7 @@ class Rebuild:
     ) -> None:
         self._kafka, self._meaning, self._clock, self._show = kafka, meaning, clock, show
         self._store = Store(redis)
+        self._topic_ids = TopicIds(partial(topics.ids, kafka))
         self._producer: Any = None
         self._moved = 0
 
@@ -104,7 +110,7 @@ class Rebuild:
 
     async def _require_not_moving(self, topic: str, partitions: int) -> None:
         """A rebuild for its own sake would leave out what belongs to other partitions now."""
-        for under, partitioner in await self._store.placings(topic, partitions):
+        for under, partitioner, _ in await self._store.placings(topic, partitions):
             if under not in (None, partitions):
                 raise FaultFoundError(
                     f"{topic} has {partitions} partitions, but some of its shards were folded under {under}: "
@@ -123,7 +129,10 @@ class Rebuild:
                 f"shard {name} is in format {before.format}, newer than this version's {FORMAT}: "
                 "rebuild it with the version that its workers have"
             )
-        if before is None or (moving and "partitions" in before.damaged):
+        topic_id = await self._topic_ids.of(place[0], within_s=_ID_OLD_S)
+        held_id = "" if before is None else before.topic_id
+        is_other = bool(held_id and topic_id and held_id != topic_id)  # of this one nobody has sent anything
+        if before is None or is_other or (moving and "partitions" in before.damaged):
             sent = _Sent(0, 0, self._kafka.partitioner)
         else:
             under = before.partitioner or self._kafka.partitioner
@@ -132,6 +141,7 @@ class Rebuild:
             self._moved = 0
             state = partition_state(*place, partitions, self._kafka.partitioner, self._meaning)
             shard = Shard(*place, partitions, state, fingerprint(self._meaning))
+            shard.topic_id = topic_id or held_id
             try:
                 await self._replaced(shard, place, sent)
             except _OtherLogError:  # of what this one holds nobody has sent anything

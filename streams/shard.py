@@ -97,6 +97,8 @@ class Shard:
     """Redis holds an older state up to this offset: it stays there until this shard has come as far. What has
     to go elsewhere of the records below it was sent by whoever folded them.
     """
+    topic_id: str = ""
+    """Of which topic it is the fold (`streams.topic_ids`); "" if Kafka tells none."""
     fresh_ms: int = 0
     last_append_ms: int = 0
     written_ms: int | None = None
@@ -201,6 +203,11 @@ class Shard:
         if self.next >= offset:
             self.fresh_ms = max(self.fresh_ms, self.end.asked_ms)
         return True
+
+    @property
+    def log_seems_shorter(self) -> bool:
+        """Whether the last fetch told an end before what is folded."""
+        return self._shorter_since_ms is not None
 
     @property
     def log_is_shorter(self) -> bool:
@@ -411,6 +418,7 @@ class Shard:
             "format": FORMAT,
             "partitions": self.partitions,
             "partitioner": self.state.partitioner,
+            "topic_id": self.topic_id,
             "entities": self.state.entities,
             "checkpoint_ms": now_ms,
             "statements_chunks": self._lists[0],

@@ -60,11 +60,13 @@ class Stored(NamedTuple):
     """Fields that should be numbers, and what they are instead: such a shard must not be gone on from."""
     partitioner: Told = ""
     """Which partition a key belonged to."""
+    topic_id: str = ""
+    """Of which topic it is the fold; "" if a version wrote it that did not say, or Kafka tells none."""
 
     @property
     def placing(self) -> Placing:
         """What decided where records belonged when it was folded."""
-        return Placing(self.partitions, self.partitioner)
+        return Placing(self.partitions, self.partitioner, self.topic_id)
 
     @property
     def damage(self) -> str:
@@ -222,15 +224,20 @@ class Store:
             raise _unreachable(self._settings, error) from error
 
     async def placings(self, topic: str, partitions: int) -> list[Placing]:
-        """How records were placed when each of these shards was folded."""
+        """What each of these shards was folded from."""
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for partition in range(partitions):
-                    pipe.hmget(self._key(f"{topic}/{partition}", "meta"), "partitions", "partitioner")
+                    pipe.hmget(
+                        self._key(f"{topic}/{partition}", "meta"), "partitions", "partitioner", "topic_id"
+                    )
                 found = await pipe.execute()
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
-        return [Placing(_number(number), told_partitioner(partitioner)) for number, partitioner in found]
+        return [
+            Placing(_number(number), told_partitioner(partitioner), _text(topic_id))
+            for number, partitioner, topic_id in found
+        ]
 
     def _checkpoint(self, write: Write) -> tuple[str, list[str], list[Any]]:
         meta, delta = _pairs(write.meta), _pairs(write.delta)
@@ -334,6 +341,7 @@ def _stored_of(fields: Mapping[bytes, bytes]) -> Stored:
         write=_text(fields.get(b"write")),
         damaged=damaged,
         partitioner=told_partitioner(fields.get(b"partitioner")),
+        topic_id=_text(fields.get(b"topic_id")),
     )
 
 

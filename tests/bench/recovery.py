@@ -28,6 +28,7 @@ from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
 from streams.shards import Shards
 from streams.store import Store
+from streams.topic_ids import TopicIds
 
 TOPIC: Final = "crm.opportunity"
 PARTITIONS: Final = 4
@@ -139,6 +140,7 @@ async def _worker(url: str) -> dict[str, float]:
         meaning=Meaning(),
         clock=Clock(),
         metrics=WorkerMetrics([TOPIC], version="bench"),
+        topic_ids=TopicIds(dict),
     )
     nothing_is_sent: Any = None
     shards.attach(_Consumer(), nothing_is_sent)

@@ -15,6 +15,7 @@ from aggregators.state import fingerprint, pack, partition_state, unpack
 from events.keys import Partitioner
 from events.log import captured
 from events.topics import dlq_of
+from streams import shards as shards_module
 from streams.follower import Follower, connect
 from streams.health import readiness
 from streams.settings import RedisSettings
@@ -464,6 +465,63 @@ def test_a_log_that_seems_shorter_after_a_change_of_leader_is_not_left_alone(red
         watching.cancel()
         assert worker.shards.live() == [shard]
         assert worker.shards.left_alone == {}
+
+    stands(redis_url, test)
+
+
+def test_a_shard_of_another_topic_is_left_alone_until_it_is_rebuilt_however_long_the_new_log(
+    redis_url: str,
+) -> None:
+    async def test(stand: Stand) -> None:
+        worker = await stand.written(30)
+        worker.shards.keep_only(())
+        before = stand.meta()
+        assert before[b"topic_id"] == b"one"
+
+        stand.new_log(40)
+        stand.log.records[3] = stand.log.records[3]._replace(value=b"{")
+        stand.log.topic_id = "two"
+        worker = await stand.worker()
+        assert worker.shards.live() == []
+        assert "(its id was one, is two)" in worker.shards.left_alone[PLACE]
+        assert "dealpulse rebuild --all --yes" in worker.shards.left_alone[PLACE]
+        assert stand.meta() == before
+
+        await stand.rebuilt()
+        assert stand.meta()[b"topic_id"] == b"two"
+        assert stand.log.dead == {3}, "below the old offset, too, nobody has sent anything of this log"
+        worker = await stand.worker()
+        assert worker.shards.left_alone == {}
+        stand.require_the_fold_of_the_log()
+
+        stand.redis.hdel(META, "topic_id")  # as an older version has written it
+        worker = await stand.worker()
+        await worker.shards.checkpoints.renew()
+        assert stand.meta()[b"topic_id"] == b"two"
+
+        stand.log.topic_id = ""  # a broker that tells none
+        worker = await stand.worker()
+        await worker.shards.checkpoints.renew()
+        assert stand.meta()[b"topic_id"] == b"two"
+
+    stands(redis_url, test)
+
+
+def test_a_topic_that_is_made_anew_under_a_running_worker_is_left_alone(redis_url: str) -> None:
+    async def test(stand: Stand) -> None:
+        worker = await stand.written(30)
+        (shard,) = worker.shards.live()
+        stand.new_log(10)
+        stand.log.topic_id = "two"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                shards_module, "_ID_FRESH_S", 0.0
+            )  # an end before what is folded: Kafka is asked anew
+            watching = asyncio.create_task(worker.shards.watch_log(0.01))
+            await until(lambda: PLACE in worker.shards.left_alone, "the shard is left alone", seconds=5)
+            watching.cancel()
+        assert not shard.log_is_shorter, "sooner than by its length"
+        assert "(its id was one, is two)" in worker.shards.left_alone[PLACE]
 
     stands(redis_url, test)
 

@@ -58,6 +58,7 @@ from streams.rebuild import Rebuild, Rebuilt
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shards import Shards
 from streams.store import Outcome, RefusedError, StoreError, Switch, Write
+from streams.topic_ids import TopicIds
 from streams.transport import Batch
 from tests.integration.servers import RedisServer
 from tests.integration.traffic import deal, envelope
@@ -94,6 +95,11 @@ class Log:
         self.held: list[tuple[asyncio.Future[None], str, Any]] | None = None
         self.sent: list[str] = []
         """Topics of what workers have published."""
+        self.topic_id = "one"
+
+    def topic_ids(self) -> dict[str, str]:
+        """As Kafka tells them."""
+        return {TOPIC: self.topic_id}
 
     def append(self, key: bytes | None, value: bytes | None, headers: Any = ()) -> None:
         """One more record."""
@@ -190,6 +196,7 @@ async def rebuilt(
     """What `dealpulse rebuild` does to the shard; something else comes just before its last step."""
     work = Rebuild(KafkaSettings(partitions=1), redis_settings, Meaning(), Clock())
     work._producer = RebuildProducer(log)
+    work._topic_ids = TopicIds(log.topic_ids)
     switches = work._store.switch
 
     async def at_last(switch: Switch) -> Outcome:
@@ -240,6 +247,7 @@ class Worker:
             meaning=Meaning(),
             clock=Clock(),
             metrics=WorkerMetrics([TOPIC], version="test"),
+            topic_ids=TopicIds(log.topic_ids),
         )
         self.shards.attach(self.consumer, log)
         self.fault = ""
