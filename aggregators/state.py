@@ -80,7 +80,7 @@ class PartitionState(ABC):
         self.topic, self.partition, self.meaning = topic, partition, meaning
         self.newest_event_ms: int | None = None
         self.size_bytes = 0
-        self._partitions, self._partitioner = partitions, partitioner
+        self._partitions, self.partitioner = partitions, partitioner
         self._ids: dict[bytes, set[bytes]] = {}  # of entities with many statements
         self._changed: set[bytes] = set()
         self._resyncs: dict[tuple[str, str, str], bytes] = {}  # (subject, source, verb) -> newest key
@@ -204,7 +204,7 @@ class PartitionState(ABC):
         fresh = [key for key in {*keys} if key is not None and key not in known]
         if not fresh:
             return set()
-        wrong = partitions_of(fresh, self._partitions, self._partitioner) != self.partition
+        wrong = partitions_of(fresh, self._partitions, self.partitioner) != self.partition
         return {fresh[i] for i in np.flatnonzero(wrong)}
 
     def _is_known(self, subject: bytes, keys: Sequence[bytes], tail: bytes) -> int:

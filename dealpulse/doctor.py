@@ -3,6 +3,7 @@
 Every check asks the servers as they are; nothing is changed.
 """
 
+import asyncio
 import json
 import socket
 import urllib.error
@@ -24,12 +25,14 @@ from dealpulse.config import Configuration, mask_address
 from dealpulse.keys import variable_of
 from events.adapters.settings import Adapter, HookSettings, TopicSettings
 from events.clock import Clock
-from events.errors import ConfigurationError
+from events.errors import ConfigurationError, UnreachableError
 from events.listen import host_and_port
 from events.settings import KafkaSettings
 from events.topics import TOPICS
+from streams.placing import Placing
 from streams.settings import RedisSettings
-from streams.topics import Topic, topics
+from streams.store import Store
+from streams.topics import Topic, ids, topics
 
 State = Literal["ok", "warning", "failed", "unreachable", "skipped"]
 
@@ -69,6 +72,7 @@ def checks(configuration: Configuration, clock: Clock) -> Iterator[Check]:
     yield _codecs()
     yield from _kafka(settings.kafka, settings.worker.group)
     yield from _redis(settings.redis, clock)
+    yield from _shards(settings.kafka, settings.redis)
     yield from _pending_entities(settings.redis, settings.kafka.partitions)
     yield from _exporter(settings.exporter.public_url, settings.exporter.listen)
 
@@ -252,6 +256,46 @@ def _redis(settings: RedisSettings, clock: Clock) -> Iterator[Check]:
     yield _persistence(about)
     yield _eviction(about)
     yield _skew(seconds * 1_000 + microseconds // 1_000 - (before + after) // 2)
+
+
+def _shards(kafka: KafkaSettings, settings: RedisSettings) -> Iterator[Check]:
+    """Whether the shards are of these very topics, keys placed as configured; nothing if that cannot be asked now."""
+
+    async def placings() -> dict[str, list[Placing]]:
+        store = Store(settings)
+        try:
+            return {topic: await store.placings(topic, kafka.partitions) for topic in TOPICS}
+        finally:
+            await store.close()
+
+    try:
+        found, topic_ids = asyncio.run(placings()), ids(kafka)
+    except UnreachableError:
+        return  # the checks of Kafka and Redis have said so
+    others = [
+        f"{topic}/{number}"
+        for topic, shards in found.items()
+        for number, held in enumerate(shards)
+        if held.topic_id and topic_ids.get(topic, held.topic_id) != held.topic_id
+    ]
+    if others:
+        yield Check(
+            "topics of the shards",
+            "failed",
+            f"folded from other topics of the same names, made anew since, or another Kafka's: {_some(others)}",
+            "correct kafka.brokers or redis.prefix; if it was meant: dealpulse rebuild --all --yes",
+        )
+    other = {held.partitioner for shards in found.values() for held in shards} - {"", kafka.partitioner}
+    if other:
+        (partitioner,) = other
+        yield Check(
+            "partitioner of the shards",
+            "failed",
+            f"shards were folded with {partitioner}, configured is {kafka.partitioner}",
+            f"set kafka.partitioner = {partitioner} again, or move the records: dealpulse repartition --yes",
+        )
+    if not others and not other:
+        yield Check("shards in redis", "ok", "of these topics, and keys placed as configured")
 
 
 def _pending_entities(settings: RedisSettings, partitions: int) -> Iterator[Check]:

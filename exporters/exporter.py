@@ -130,6 +130,7 @@ class Exporter:
             fingerprint=fingerprint(config.meaning),
             sink=_Watched(self.snapshot, self._self, clock),
             executor=self._engine,
+            partitioner=config.kafka.partitioner,
         )
         self._histories, self._faults = Histories(config.redis, self._follower), Faults()
 

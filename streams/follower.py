@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from aggregators.state import UNREADABLE
 from events.log import get_logger
 from streams.names import RESULTS
+from streams.placing import Told, other_partitioner, told_partitioner
 from streams.settings import RedisSettings
 
 log = get_logger("follower")
@@ -50,6 +51,8 @@ class ShardState:
     """The generation that a rebuild has put this one in the place of; empty in a delta."""
     write: str | None = None
     """The name of the write that made it so; None if that was not told, by a worker of an older version."""
+    partitioner: Told = ""
+    """By which the topic's keys were placed then; empty in a delta, or from a worker of an older version."""
 
 
 class Sink(Protocol):
@@ -82,8 +85,11 @@ class Follower:
         fingerprint: str,
         sink: Sink,
         executor: Executor | None = None,
+        partitioner: Told = "",
     ) -> None:
-        """`executor` is where the sink is called; None: right here, on the event loop."""
+        """`executor` is where the sink is called; None: right here, on the event loop. `partitioner`: only shards
+        that were folded with this one are taken; "": with any.
+        """
         self._settings, self._fingerprint, self._sink = settings, fingerprint, sink
         self._executor = executor
         places = list(shards)
@@ -91,6 +97,7 @@ class Follower:
         self._partitions = Counter(topic for topic, _ in places)
         self._elsewhere: dict[str, int] = {}
         """Shards that were folded under another number of partitions, and which."""
+        self._partitioner, self._said_partitioner = partitioner, set[str]()
         self._held: dict[str, ShardState] = {}
         self._read: dict[str, bytes] = {}  # the last entry read of each stream
         self._chunks: dict[str, int] = {}
@@ -346,8 +353,15 @@ class Follower:
         await self._tell(self._sink.missing, shard, "unreadable")
 
     def _is_ours(self, shard: str, stored: ShardState) -> bool:
-        """Whether a shard was folded under the number of partitions that this follower was told."""
+        """Whether a shard was folded under the number of partitions, and by the partitioner, told to this follower."""
         wanted = self._partitions[self._shards[shard]]
+        if self._partitioner and stored.partitioner not in ("", self._partitioner):
+            if shard not in self._said_partitioner:
+                self._said_partitioner.add(shard)
+                why = other_partitioner(stored.partitioner, self._partitioner, wanted)
+                log.warning("shard.other_partitioner", shard=shard, error=why)
+            return False
+        self._said_partitioner.discard(shard)
         if stored.partitions in (None, wanted):
             self._elsewhere.pop(shard, None)
             return True
@@ -450,7 +464,7 @@ def _do_all(news: Iterable[Callable[[], None]]) -> None:
 
 def _told(state: ShardState) -> ShardState:
     """Without what only a delta, or only a whole shard, tells."""
-    return replace(state, first_append_ms=None, partitions=None, replaces="")
+    return replace(state, first_append_ms=None, partitions=None, replaces="", partitioner="")
 
 
 def connect(settings: RedisSettings) -> Any:
@@ -480,6 +494,7 @@ def shard_state(fields: Mapping[bytes, bytes]) -> ShardState:
         partitions=int(fields[b"partitions"]) if b"partitions" in fields else None,
         replaces=fields.get(b"replaces", b"").decode(),
         write=fields[b"write"].decode() if b"write" in fields else None,
+        partitioner=told_partitioner(fields.get(b"partitioner")),
     )
 
 

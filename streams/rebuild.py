@@ -15,6 +15,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from aggregators.meaning import Meaning
@@ -22,22 +23,27 @@ from aggregators.state import FORMAT, Folded, fingerprint, partition_state
 from events.clock import Clock
 from events.errors import FaultFoundError
 from events.event import EPOCH_UNIX_S
-from events.keys import partition_of
+from events.keys import Partitioner, partition_of
 from events.producer import start_producer
 from events.settings import KafkaSettings
+from streams import topics
 from streams.deadletters import dead_letter
 from streams.log import LogReader, Place
 from streams.outbox import Outgoing, deliver
+from streams.placing import other_partitioner
 from streams.rekey import rekeyed
 from streams.settings import RedisSettings
 from streams.shard import Shard
 from streams.store import Store, Stored
+from streams.topic_ids import TopicIds
 from streams.verify import chosen_places, partitions_of
 
 _SLICE_SUBJECTS: Final = 2_000
 _ATTEMPTS: Final = 20
 _SURE_S: Final = 3.0
 """The log is shorter than a shard's offset if it has not come so far after so many seconds at its end."""
+
+_ID_OLD_S: Final = 60.0
 
 Show = Callable[[str, int, int], None]
 """Told which shard is built, how many records it has folded, and how many there are at least."""
@@ -70,6 +76,7 @@ class Rebuild:
     ) -> None:
         self._kafka, self._meaning, self._clock, self._show = kafka, meaning, clock, show
         self._store = Store(redis)
+        self._topic_ids = TopicIds(partial(topics.ids, kafka))
         self._producer: Any = None
         self._moved = 0
 
@@ -97,19 +104,22 @@ class Rebuild:
         lacks them becomes current: whatever interrupts, doing it again does the rest.
         """
         before = await self._store.stored(f"{place[0]}/{place[1]}")
-        if before is not None and before.partitions == partitions:
+        if before is not None and before.placing.is_under(partitions, self._kafka.partitioner):
             return None
         return await self._rebuilt(place, partitions, moving=True)
 
     async def _require_not_moving(self, topic: str, partitions: int) -> None:
         """A rebuild for its own sake would leave out what belongs to other partitions now."""
-        for under in await self._store.partitions_under(topic, partitions):
-            if under != partitions:
+        for under, partitioner, _ in await self._store.placings(topic, partitions):
+            if under not in (None, partitions):
                 raise FaultFoundError(
                     f"{topic} has {partitions} partitions, but some of its shards were folded under {under}: "
                     f"run `dealpulse repartition --partitions {partitions} --yes`, which rebuilds them and moves "
                     "their records"
                 )
+            if partitioner not in ("", self._kafka.partitioner):
+                why = other_partitioner(partitioner, self._kafka.partitioner, partitions)
+                raise FaultFoundError(f"{topic}: {why}")
 
     async def _rebuilt(self, place: Place, partitions: int, *, moving: bool = False) -> Rebuilt:
         began, name = time.monotonic(), f"{place[0]}/{place[1]}"
@@ -119,18 +129,23 @@ class Rebuild:
                 f"shard {name} is in format {before.format}, newer than this version's {FORMAT}: "
                 "rebuild it with the version that its workers have"
             )
-        if before is None or (moving and "partitions" in before.damaged):
-            sent = _Sent(0, 0)
+        topic_id = await self._topic_ids.of(place[0], within_s=_ID_OLD_S)
+        held_id = "" if before is None else before.topic_id
+        is_other = bool(held_id and topic_id and held_id != topic_id)  # of this one nobody has sent anything
+        if before is None or is_other or (moving and "partitions" in before.damaged):
+            sent = _Sent(0, 0, self._kafka.partitioner)
         else:
-            sent = _Sent(before.offset, before.partitions if moving else 0)
+            under = before.partitioner or self._kafka.partitioner
+            sent = _Sent(before.offset, before.partitions if moving else 0, under)
         while True:
             self._moved = 0
             state = partition_state(*place, partitions, self._kafka.partitioner, self._meaning)
             shard = Shard(*place, partitions, state, fingerprint(self._meaning))
+            shard.topic_id = topic_id or held_id
             try:
                 await self._replaced(shard, place, sent)
             except _OtherLogError:  # of what this one holds nobody has sent anything
-                sent = _Sent(0, 0)
+                sent = _Sent(0, 0, self._kafka.partitioner)
                 continue
             return Rebuilt(
                 name,
@@ -219,7 +234,7 @@ class Rebuild:
             return False
         if not sent.under or record.key is None:
             return True
-        return partition_of(record.key, sent.under, self._kafka.partitioner) != shard.partition
+        return partition_of(record.key, sent.under, sent.partitioner) != shard.partition
 
     async def _written(self, shard: Shard, place: Place, log: LogReader, sent: "_Sent") -> bool:
         """Write the shard in full and make it current; False if that has to be done again."""
@@ -252,11 +267,12 @@ class _OtherLogError(Exception):
 @dataclass(frozen=True)
 class _Sent:
     """What a worker has published again or dead-lettered already: everything below offset `until` that
-    was misplaced under `under` partitions (0: the same number as now).
+    was misplaced under `under` partitions (0: placed as now) by that partitioner.
     """
 
     until: int
     under: int
+    partitioner: Partitioner
 
 
 class _Sender:

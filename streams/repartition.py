@@ -1,4 +1,4 @@
-"""Another number of partitions: every record and every shard to where it belongs, while all goes on.
+"""Another number of partitions, or another partitioner: every record and shard to where it belongs, while all goes on.
 
 1. Kafka gives the topic more partitions. From then on, workers that see it leave its shards alone, and
    exporters keep what they have: figures stand still and say so, none is counted twice.
@@ -7,6 +7,9 @@
 3. One atomic step puts the new shard in the place of the old one, and says the new number of partitions.
 4. Workers load the shards that say the number of partitions that Kafka says; the partitions that are new
    hold what step 2 has published, and are folded like any others.
+
+Another `kafka.partitioner` is the same without step 1: workers that are started with it leave the shards of the
+other one alone.
 
 Whatever interrupts it, running it again does what is left: shards that say the new number are done, and a
 record published twice is the same event.
@@ -40,7 +43,7 @@ class Plan:
     """Partitions that Kafka has now."""
     wanted: int
     stale: tuple[int, ...]
-    """Partitions whose shard was folded under another number, or under none yet."""
+    """Partitions whose shard was folded under another number or by another partitioner, or not yet."""
     records: int
     """Records folded in the stale shards: they are read again, and some of them move."""
 
@@ -61,19 +64,21 @@ async def plans(kafka: KafkaSettings, redis: RedisSettings, wanted: int) -> list
             )
     store = Store(redis)
     try:
-        return [await _plan(store, topic, found[topic], wanted) for topic in TOPICS]
+        return [await _plan(store, kafka, topic, found[topic], wanted) for topic in TOPICS]
     finally:
         await store.close()
 
 
-async def _plan(store: Store, topic: str, there: int, wanted: int) -> Plan:
+async def _plan(store: Store, kafka: KafkaSettings, topic: str, there: int, wanted: int) -> Plan:
     stored = [await store.stored(f"{topic}/{partition}") for partition in range(wanted)]
     stale = tuple(
-        partition for partition, held in enumerate(stored) if held is None or held.partitions != wanted
+        partition
+        for partition, held in enumerate(stored)
+        if held is None or not held.placing.is_under(wanted, kafka.partitioner)
     )
     if all(held is None for held in stored):
         stale = ()  # nothing was folded yet: workers begin under the number there is
-    records = sum(held.offset for held in stored if held is not None and held.partitions != wanted)
+    records = sum(held.offset for partition in stale if (held := stored[partition]) is not None)
     return Plan(topic, there, wanted, stale, records)
 
 

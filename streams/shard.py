@@ -21,8 +21,10 @@ NOTHING = Change(b"", b"", 0)
 """A checkpoint that only moves the offset."""
 MAX_APPENDED_FACTS = 8 * 1024 * 1024
 """Facts appended since the last rewrite, in bytes, from which a shard may be compacted."""
-_SURE = 3
-"""Fetches after a shard is loaded from which the end they tell is not one of before."""
+_SURE, _SURE_MS = 3, 10_000
+"""Fetches, and the time between them, that must all tell an end before what is folded: one may be of before the shard
+was loaded, or by a leader of the partition that has only just become one and does not know yet how far its log counts.
+"""
 _DELTA_BYTES_KEPT = 8 * 1024 * 1024
 """Facts kept in the stream of deltas: a big backfill must not fill Redis with what nobody will read."""
 _SUBJECTS_TOLD = 100
@@ -95,6 +97,8 @@ class Shard:
     """Redis holds an older state up to this offset: it stays there until this shard has come as far. What has
     to go elsewhere of the records below it was sent by whoever folded them.
     """
+    topic_id: str = ""
+    """Of which topic it is the fold (`streams.topic_ids`); "" if Kafka tells none."""
     fresh_ms: int = 0
     last_append_ms: int = 0
     written_ms: int | None = None
@@ -107,7 +111,8 @@ class Shard:
     unacknowledged: deque[tuple[int, Callable[[], object]]] = field(default_factory=deque)
     """(offset after it, how to acknowledge it) of each batch that is folded and not durable."""
     _told_ms: int | None = None
-    _times_told: int = 0
+    _shorter_since_ms: int | None = None
+    _times_shorter: int = 0
     _lists: tuple[int, int] = (0, 0)
     _facts_bytes: int = 0
     _full_bytes: int = 0
@@ -183,21 +188,33 @@ class Shard:
         """Take note of the end of the log, as a fetch has told it. Whether that is news.
 
         A fetch is sent after the one before has been answered, so the end it tells is at or beyond all
-        that was appended before that answer. At the end, everything appended before it is folded.
+        that was appended before that answer. At the end, everything appended before it is folded. An end before
+        what is folded proves nothing.
         """
         before_ms, self._told_ms = self._told_ms, told_ms
         if before_ms is None or before_ms == told_ms:
             return False
-        self._times_told += 1
-        self.end = LogEnd(offset, before_ms)
+        if offset < self.true_for:
+            self._shorter_since_ms = told_ms if self._shorter_since_ms is None else self._shorter_since_ms
+            self._times_shorter += 1
+        else:
+            self._shorter_since_ms, self._times_shorter = None, 0
+        self.end = LogEnd(offset, self.fresh_ms if offset < self.next else before_ms)
         if self.next >= offset:
-            self.fresh_ms = max(self.fresh_ms, before_ms)
+            self.fresh_ms = max(self.fresh_ms, self.end.asked_ms)
         return True
 
     @property
+    def log_seems_shorter(self) -> bool:
+        """Whether the last fetch told an end before what is folded."""
+        return self._shorter_since_ms is not None
+
+    @property
     def log_is_shorter(self) -> bool:
-        """Whether the log ends before what is folded here, or in Redis: it was made anew, or has lost records."""
-        return self.end is not None and self._times_told > _SURE and self.end.offset < self.true_for
+        """Whether the log has long ended before what is folded here, or in Redis, as fetches tell it: made anew, say."""
+        if self._told_ms is None or self._shorter_since_ms is None:
+            return False
+        return self._times_shorter > _SURE and self._told_ms - self._shorter_since_ms >= _SURE_MS
 
     @property
     def true_for(self) -> int:
@@ -400,6 +417,8 @@ class Shard:
             "fingerprint": self.fingerprint,
             "format": FORMAT,
             "partitions": self.partitions,
+            "partitioner": self.state.partitioner,
+            "topic_id": self.topic_id,
             "entities": self.state.entities,
             "checkpoint_ms": now_ms,
             "statements_chunks": self._lists[0],

@@ -1,9 +1,11 @@
 """The shards that a worker owns: taken over on assignment, folded into, given up on revocation."""
 
 import asyncio
+import contextlib
 import gc
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 from aiokafka.errors import KafkaError
@@ -17,15 +19,18 @@ from events.event import EPOCH_UNIX_S
 from events.log import get_logger
 from events.settings import KafkaSettings
 from events.topics import TOPICS
+from streams import topics
 from streams.checkpoint import Checkpoints
 from streams.deadletters import dead_letter
 from streams.metrics import WorkerMetrics
 from streams.outbox import Outgoing, Producer, Unsent, deliver
+from streams.placing import other_partitioner
 from streams.rekey import rekeyed
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
 from streams.store import Store, Stored, StoreError
 from streams.stuck import Stuck
+from streams.topic_ids import TopicIds, other_topic
 from streams.transport import Batch
 
 log = get_logger("worker")
@@ -38,6 +43,9 @@ _COMPARE_EVERY_S: Final = 10.0
 _CLOCKS_AGREE_MS: Final = 1_000
 """Clocks of machines that are so far apart count as the same."""
 _KAFKA_AWAY_S: Final = 8.0
+_ID_OLD_S: Final = 60.0
+"""So often Kafka is asked whether a topic is still the one it was."""
+_ID_FRESH_S: Final = 5.0
 _SENDS_AT_ONCE: Final = 32
 """Deliveries of a shard under way (a batch each) beyond which folding waits."""
 _FREEZE_EVERY: Final = 50_000
@@ -60,6 +68,9 @@ class Positions(Protocol):
     def log_end(self, tp: TP) -> tuple[int, int] | None:
         """The end offset of a partition as the last fetch told it, and when (Unix ms)."""
 
+    async def asked_ends(self, tps: Collection[TP]) -> Mapping[TP, int]:
+        """The end offsets of partitions as Kafka tells them now; of none if it does not."""
+
 
 class Shards:
     """The shards of one worker. The transport and the agent call it; `checkpoints` writes it."""
@@ -75,7 +86,10 @@ class Shards:
         meaning: Meaning,
         clock: Clock,
         metrics: WorkerMetrics,
+        topic_ids: TopicIds | None = None,
     ) -> None:
+        """`topic_ids` None: Kafka is asked for them."""
+        self._topic_ids = topic_ids or TopicIds(partial(topics.ids, kafka))
         self._kafka, self._meaning, self._clock, self.metrics = kafka, meaning, clock, metrics
         self._fingerprint = fingerprint(meaning)
         self.store = Store(redis)
@@ -93,6 +107,7 @@ class Shards:
         self._stuck = Stuck()
         self._beyond_log: dict[TP, tuple[str, int, str]] = {}
         """Generation and offset of shards that are beyond the end of their log, and what was said of it."""
+        self._asking: asyncio.Task[None] | None = None
         self._frozen = 0
         self._comparing, self._compared_at = asyncio.Lock(), -_COMPARE_EVERY_S
         self._began = time.monotonic()
@@ -246,11 +261,10 @@ class Shards:
                 partitions = self._consumer.topic_partitions(tp.topic)
                 if partitions and partitions != shard.partitions:
                     self._regrown(tp, shard, partitions)
-                elif shard.log_is_shorter:
-                    await self._leave_alone(tp, shard)
                 elif self._stuck(tp, shard.next, shard.lag):
                     log.warning("partition.stuck", shard=shard.name, next=shard.next)
                     await self._consumer.start_at(tp, shard.next)
+            self._suspect()
             if self._shards and self.log_age_s() > _KAFKA_AWAY_S:
                 log.warning("kafka.away", since="fetches are not answered")
             await self._compare_clocks()
@@ -299,17 +313,45 @@ class Shards:
         self._shards.pop(tp).let_go()
         self._restore(tp)
 
-    async def _leave_alone(self, tp: TP, shard: Shard) -> None:
-        end = -1 if shard.end is None else shard.end.offset
+    def _suspect(self) -> None:
+        """Ask Kafka itself of topics and logs that may be others, aside: it may take long to answer."""
+        if self._shards and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._leave_others())
+            self._asking.add_done_callback(self._ends_well)
+
+    async def _leave_others(self) -> None:
+        seems = any(shard.log_seems_shorter for shard in self._shards.values())
+        with contextlib.suppress(UnreachableError):
+            await self._topic_ids.refresh(within_s=_ID_FRESH_S if seems else _ID_OLD_S)
+        for tp, shard in list(self._shards.items()):
+            found = self._topic_ids.known(tp.topic)
+            if shard.topic_id and found and shard.topic_id != found:
+                self._give_up(tp, shard, other_topic(shard.name, shard.topic_id, found))
+        await self._leave_shorter()
+
+    async def _leave_shorter(self) -> None:
+        """A leader answers this when it knows how far its log counts; what a fetch tells may lag behind that."""
+        suspects = {tp for tp, shard in self._shards.items() if shard.log_is_shorter}
+        if not suspects:
+            return
+        for tp, end in (await self._consumer.asked_ends(suspects)).items():
+            shard = self._shards.get(tp)
+            if shard is not None and shard.log_is_shorter and end < shard.true_for:
+                self._leave_alone(tp, shard, end)
+
+    def _leave_alone(self, tp: TP, shard: Shard, end: int) -> None:
         why = (
             f"the log ends at offset {end}, but the shard is true for offset {shard.true_for}: the topic was "
             f"made anew or has lost records. If that was meant, run "
             f"`dealpulse rebuild --partition {shard.name} --yes`"
         )
+        self._beyond_log[tp] = shard.known, shard.true_for, why
+        self._give_up(tp, shard, why)
+
+    def _give_up(self, tp: TP, shard: Shard, why: str) -> None:
         log.error("shard.left_alone", shard=shard.name, error=why)
         self._shards.pop(tp).let_go()
         self.left_alone[tp] = why
-        self._beyond_log[tp] = shard.known, shard.true_for, why
         self._restore(tp)  # waits until somebody has rebuilt it
 
     # Loading.
@@ -322,6 +364,9 @@ class Shards:
     def _restore_ends(self, tp: TP, task: "asyncio.Task[None]") -> None:
         if self._restores.get(tp) is task:
             del self._restores[tp]
+        self._ends_well(task)
+
+    def _ends_well(self, task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception) and not self.fault.done():
             self.fault.set_result(error)  # or the partition would stand still, and nobody would say so
@@ -354,7 +399,7 @@ class Shards:
     async def _loaded(self, tp: TP) -> Shard:
         shard = self._empty(tp)
         stored = await self.store.stored(shard.name)
-        await self._require_ours(tp, shard.partitions, stored)
+        shard.topic_id = await self._require_ours(tp, shard.partitions, stored)
         if stored is None:
             shard.wants_rewrite = True  # also of nothing: exporters must see that the shard is there
             return shard
@@ -373,7 +418,9 @@ class Shards:
         try:
             await asyncio.to_thread(shard.state.load, chunks)
         except UNREADABLE as error:
-            return self._rebuilt(self._empty(tp), stored, why=f"its chunks cannot be read: {error}")
+            empty = self._empty(tp)
+            empty.topic_id = shard.topic_id
+            return self._rebuilt(empty, stored, why=f"its chunks cannot be read: {error}")
         shard.adopt(stored)
         shard.distrust_time(self._clock.now_ms())  # another worker's clock may have been ahead
         if shard.wants_rewrite:
@@ -395,19 +442,26 @@ class Shards:
         shard.wants_rewrite = True
         return shard
 
-    async def _require_ours(self, tp: TP, partitions: int, stored: Stored | None) -> None:
-        """Raise LeftAloneError if the shard must not be touched by this worker, as things are."""
+    async def _require_ours(self, tp: TP, partitions: int, stored: Stored | None) -> str:
+        """Raise LeftAloneError if the shard must not be touched by this worker, as things are.
+
+        Returns the id of its topic.
+        """
         if stored is not None and "partitions" not in stored.damaged:
-            under: int | None = stored.partitions
+            under = stored.placing
         else:
-            under = await self.store.partitions_of(tp.topic)
-        if under is not None and under != partitions:
+            (under,) = await self.store.placings(tp.topic, 1)
+        if under.partitions not in (None, partitions):
             raise LeftAloneError(
-                f"{tp.topic} has {partitions} partitions, but its shards were folded under {under}: "
+                f"{tp.topic} has {partitions} partitions, but its shards were folded under {under.partitions}: "
                 f"run `dealpulse repartition --partitions {partitions} --yes`"
             )
+        if under.partitioner not in ("", self._kafka.partitioner):
+            why = other_partitioner(under.partitioner, self._kafka.partitioner, partitions)
+            raise LeftAloneError(f"{tp.topic}: {why}")
+        topic_id = await self._topic_id(tp, "" if stored is None else stored.topic_id)
         if stored is None:
-            return
+            return topic_id
         if stored.format > FORMAT:
             raise LeftAloneError(
                 f"the shard is in format {stored.format}, newer than this worker's {FORMAT}: "
@@ -417,6 +471,16 @@ class Shards:
             if (stored.generation, stored.offset) == known[:2]:
                 raise LeftAloneError(known[2])
             del self._beyond_log[tp]
+        return topic_id
+
+    async def _topic_id(self, tp: TP, held: str) -> str:
+        """The id of a topic. Raises LeftAloneError if the shard, which says `held`, is of another one."""
+        found = await self._topic_ids.of(tp.topic, within_s=2 * _ID_OLD_S)
+        if found != held:  # before anything is said or written of it
+            found = await self._topic_ids.of(tp.topic, within_s=_ID_FRESH_S)
+        if held and found and held != found:
+            raise LeftAloneError(other_topic(f"{tp.topic}/{tp.partition}", held, found))
+        return found or held
 
     def _freeze(self) -> None:
         """Keep the garbage collector from walking over entities that live for ever."""

@@ -19,6 +19,7 @@ from events.errors import UnreachableError
 from streams import scripts
 from streams.follower import connect
 from streams.names import RESULTS
+from streams.placing import Placing, Told, told_partitioner
 from streams.settings import RedisSettings
 
 Outcome = Literal["written", "fenced", "gone"]
@@ -57,6 +58,15 @@ class Stored(NamedTuple):
     """The name of the write that came last."""
     damaged: Mapping[str, str] = {}
     """Fields that should be numbers, and what they are instead: such a shard must not be gone on from."""
+    partitioner: Told = ""
+    """Which partition a key belonged to."""
+    topic_id: str = ""
+    """Of which topic it is the fold; "" if a version wrote it that did not say, or Kafka tells none."""
+
+    @property
+    def placing(self) -> Placing:
+        """What decided where records belonged when it was folded."""
+        return Placing(self.partitions, self.partitioner, self.topic_id)
 
     @property
     def damage(self) -> str:
@@ -213,24 +223,21 @@ class Store:
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
 
-    async def partitions_of(self, topic: str) -> int | None:
-        """The number of partitions that a topic's shards were folded under; None if none is held."""
-        try:
-            held = await self._redis.hget(self._key(f"{topic}/0", "meta"), "partitions")
-        except (RedisError, OSError) as error:
-            raise _unreachable(self._settings, error) from error
-        return _number(held)
-
-    async def partitions_under(self, topic: str, partitions: int) -> list[int]:
-        """The numbers of partitions that these shards were folded under; of those that are held and say so."""
+    async def placings(self, topic: str, partitions: int) -> list[Placing]:
+        """What each of these shards was folded from."""
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for partition in range(partitions):
-                    pipe.hget(self._key(f"{topic}/{partition}", "meta"), "partitions")
-                numbers = map(_number, await pipe.execute())
-                return [number for number in numbers if number is not None]
+                    pipe.hmget(
+                        self._key(f"{topic}/{partition}", "meta"), "partitions", "partitioner", "topic_id"
+                    )
+                found = await pipe.execute()
         except (RedisError, OSError) as error:
             raise _unreachable(self._settings, error) from error
+        return [
+            Placing(_number(number), told_partitioner(partitioner), _text(topic_id))
+            for number, partitioner, topic_id in found
+        ]
 
     def _checkpoint(self, write: Write) -> tuple[str, list[str], list[Any]]:
         meta, delta = _pairs(write.meta), _pairs(write.delta)
@@ -321,8 +328,8 @@ def _stored_of(fields: Mapping[bytes, bytes]) -> Stored:
         held[name] = number or 0
     return Stored(
         offset=held["offset"],
-        generation=fields.get(b"generation", b"").decode(errors="replace"),
-        fingerprint=fields.get(b"fingerprint", b"").decode(errors="replace"),
+        generation=_text(fields.get(b"generation")),
+        fingerprint=_text(fields.get(b"fingerprint")),
         format=held["format"],
         partitions=held["partitions"],
         counts={name: held[name] for name in RESULTS},
@@ -331,9 +338,16 @@ def _stored_of(fields: Mapping[bytes, bytes]) -> Stored:
         facts_chunks=held["facts_chunks"],
         facts_bytes=held["facts_bytes"],
         full_bytes=held["full_bytes"],
-        write=fields.get(b"write", b"").decode(errors="replace"),
+        write=_text(fields.get(b"write")),
         damaged=damaged,
+        partitioner=told_partitioner(fields.get(b"partitioner")),
+        topic_id=_text(fields.get(b"topic_id")),
     )
+
+
+def _text(held: bytes | None) -> str:
+    """What a field holds; "" if it is missing."""
+    return "" if held is None else held.decode(errors="replace")
 
 
 def _number(text: bytes | None, *, negative: bool = False) -> int | None:

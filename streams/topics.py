@@ -1,6 +1,7 @@
 """The topics dealpulse needs: are they there, and as they must be? Made if not (kafka-python, blocking)."""
 
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from events.topics import REPORTED, TOPICS, config_of, dlq_of
 NEEDED: Final = (*TOPICS, *(dlq_of(topic) for topic in TOPICS), REPORTED)
 """Every topic that dealpulse reads or writes."""
 _CONNECT_S: Final = 4.0
+_ANSWER_MS: Final = 5_000
+"""Who waits for this answer may be about to stop."""
+_NO_ID: Final = str(uuid.UUID(int=0))
 _EXISTS: Final = TopicAlreadyExistsError.errno
 
 
@@ -97,6 +101,17 @@ def grow(kafka: KafkaSettings, partitions: Mapping[str, int]) -> None:
                 )
 
 
+def ids(kafka: KafkaSettings, names: Sequence[str] = TOPICS) -> dict[str, str]:
+    """The ids of these topics, of those that are there, if their broker gives ids. Raises KafkaUnreachableError."""
+    with _admin(kafka, request_timeout_ms=_ANSWER_MS) as admin:
+        found = {
+            each["name"]: str(each.get("topic_id") or "")
+            for each in admin.describe_topics(list(names))
+            if not each["error_code"]
+        }
+    return {name: id_ for name, id_ in found.items() if id_ not in ("", _NO_ID)}
+
+
 def _create(admin: Any, kafka: KafkaSettings, names: Sequence[str]) -> list[str]:
     wanted = {
         name: {
@@ -142,10 +157,10 @@ def _is_enough(key: str, value: str, wanted: str) -> bool:
 
 
 @contextmanager
-def _admin(kafka: KafkaSettings) -> Iterator[Any]:
+def _admin(kafka: KafkaSettings, **how: int) -> Iterator[Any]:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it tells of each retry; we tell of the end
     try:
-        admin = KafkaAdminClient(**kafka.kafka_python(), bootstrap_timeout_ms=int(_CONNECT_S * 1000))
+        admin = KafkaAdminClient(**kafka.kafka_python(), bootstrap_timeout_ms=int(_CONNECT_S * 1000), **how)
     except (KafkaError, OSError) as error:
         raise KafkaUnreachableError(kafka, error) from error
     try:

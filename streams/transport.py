@@ -11,12 +11,13 @@ records that are not acknowledged as long as a partition has no committed offset
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -285,6 +286,15 @@ class Consumer(driver.Consumer):
         except (AssertionError, KafkaError):  # aiokafka asserts that it is assigned
             return None
         return None if told_ms is None or end is None else (end, told_ms)
+
+    async def asked_ends(self, tps: Collection[TP]) -> Mapping[TP, int]:
+        """The end offsets of partitions as their leaders tell them now; of none if one does not."""
+        try:
+            found = await self.highwaters(*tps)
+        except (KafkaError, ConsumerNotStarted) as error:
+            log.warning("log.end_unknown", partitions=len(tps), error=error)
+            return {}
+        return {ensure_TP(tp): end for tp, end in found.items()}
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Give up what is not ours any more, even if nothing is assigned instead."""

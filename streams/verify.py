@@ -112,6 +112,7 @@ class Verification:
         self._kafka, self._redis, self._meaning, self._clock = kafka, redis, meaning, clock
         self._places, self._sample, self._show = frozenset(places), sample, show
         self._report = Report(Differences(most))
+        self._topic_ids: dict[str, str] = {}
 
     async def run(self) -> Report:
         """Read, recompute, compare; leave the outcome in Redis."""
@@ -119,6 +120,7 @@ class Verification:
         report.as_of_ms = self._clock.now_ms()
         partitions = await partitions_of(self._kafka)
         places = chosen_places(partitions, self._places)
+        self._topic_ids = await asyncio.to_thread(topics.ids, self._kafka)
         shards = HeldShards(self._redis)
         try:
             held = {place: await shards.read(_name(place)) for place in places}
@@ -147,10 +149,12 @@ class Verification:
         except ValueError as error:
             found.add("shard", name, "", "meta", str(error), "numbers")
             return None
-        wanted = fingerprint(self._meaning)
+        wanted, topic_id = fingerprint(self._meaning), self._topic_ids.get(place[0], "")
         for field_, held, due in (
             ("format", stored.format, FORMAT),
             ("partitions", stored.partitions, partitions),
+            ("topic_id", stored.topic_id or topic_id, topic_id or stored.topic_id),
+            ("partitioner", stored.partitioner or self._kafka.partitioner, self._kafka.partitioner),
             ("fingerprint", stored.fingerprint, wanted),
             ("statements_chunks", len(shard.statements), stored.statements_chunks),
             ("facts_chunks", len(shard.facts), stored.facts_chunks),

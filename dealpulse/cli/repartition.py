@@ -24,7 +24,8 @@ def repartition(
     """Move to another number of partitions: topics, records and shards.
 
     Shows the plan; `--yes` applies it. Also after somebody has given a topic more partitions with Kafka's
-    own tools: then workers leave its shards alone, and this puts every record and shard where it belongs.
+    own tools: then workers leave its shards alone, and this puts every record and shard where it belongs. And
+    to another kafka.partitioner, once it is set.
     Online: exporters keep the last good state, marked stale, until it is done. Interrupted, it is run
     again and does the rest. Afterwards set kafka.partitions to the new number everywhere and restart
     exporters and gateways. Exit code 0: done, or planned; 1: a shard could not be moved; 2: usage; 3: Kafka or Redis

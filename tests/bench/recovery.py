@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import psutil
@@ -28,6 +28,7 @@ from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
 from streams.shards import Shards
 from streams.store import Store
+from streams.topic_ids import TopicIds
 
 TOPIC: Final = "crm.opportunity"
 PARTITIONS: Final = 4
@@ -125,6 +126,9 @@ class _Consumer:
     def log_end(self, tp: TP) -> None:
         return None
 
+    async def asked_ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        return {}
+
 
 async def _worker(url: str) -> dict[str, float]:
     from events.settings import KafkaSettings
@@ -136,6 +140,7 @@ async def _worker(url: str) -> dict[str, float]:
         meaning=Meaning(),
         clock=Clock(),
         metrics=WorkerMetrics([TOPIC], version="bench"),
+        topic_ids=TopicIds(dict),
     )
     nothing_is_sent: Any = None
     shards.attach(_Consumer(), nothing_is_sent)

@@ -1,5 +1,6 @@
 """The doctor against real servers: well, and wrong in each way it looks for."""
 
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 
@@ -10,7 +11,9 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from dealpulse.config import load
 from dealpulse.doctor import Check, checks
 from events.clock import Clock
+from events.settings import KafkaSettings
 from events.topics import REPORTED, TOPICS, config_of, dlq_of
+from streams import topics
 from tests.integration.servers import Broker, RedisServer, running
 
 
@@ -58,6 +61,20 @@ def test_missing_topics_then_all_well(fresh: Broker, redis_url: str) -> None:
     assert after["topic crm.opportunity"].found == "4 partitions, 1 copy, kept for good"
     assert after["clock"].state == "ok"
     assert after["redis"].found.startswith("Redis ")
+
+
+def test_shards_of_another_topic_or_partitioner_fail(fresh: Broker, redis_url: str) -> None:
+    topics.ensure(KafkaSettings(brokers=fresh.brokers))
+    meta = "dealpulse:{crm.opportunity/1}:meta"
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(meta, mapping={"topic_id": str(uuid.uuid4()), "partitioner": "crc32"})
+        found = diagnosis(fresh, redis_url)
+        client.hdel(meta, "topic_id", "partitioner")
+
+    assert found["topics of the shards"].state == "failed"
+    assert found["topics of the shards"].found.endswith("crm.opportunity/1")
+    assert found["partitioner of the shards"].found == "shards were folded with crc32, configured is murmur2"
+    assert diagnosis(fresh, redis_url)["shards in redis"].state == "ok"
 
 
 def test_another_number_of_partitions_fails(fresh: Broker, redis_url: str) -> None:

@@ -1,13 +1,20 @@
 """Servers that die, freeze and come back while events flow: workers go on by themselves, and lose nothing."""
 
+import asyncio
 import signal
 import time
 from contextlib import ExitStack
 
 import pytest
 
+from aggregators.meaning import Meaning
 from dealpulse.embedded import RedisServer
-from tests.integration.servers import ApacheKafka, kafka_is_required, why_no_kafka
+from events.clock import Clock
+from events.settings import KafkaSettings
+from streams.rebuild import Rebuild
+from streams.settings import RedisSettings
+from streams.verify import Verification
+from tests.integration.servers import ApacheKafka, kafka_is_required, remove_topics, why_no_kafka
 from tests.integration.traffic import (
     PARTITIONS,
     make_topics,
@@ -128,3 +135,32 @@ def test_a_log_made_anew_is_left_alone_and_said() -> None:
             assert worker.get("/readyz")[0] == 503
             worker.signal(signal.SIGTERM)
             assert worker.wait(20) == 0
+
+
+def test_topics_made_anew_are_seen_however_many_records_they_hold_by_now() -> None:
+    with ExitStack() as stack:
+        broker = stack.enter_context(ApacheKafka())
+        store = stack.enter_context(RedisServer())
+        make_topics(broker.brokers)
+        publish(broker.brokers, mixed(300))
+        with Worker(broker.brokers, store.url, group="anew"):
+            wait_for_all(broker.brokers, store.url)
+        remove_topics(broker)
+        make_topics(broker.brokers)
+        publish(broker.brokers, mixed(900, seed=2))
+
+        worker = Worker(broker.brokers, store.url, group="anew")
+        worker.ready = lambda: worker.running and bool(worker.said("shard.left_alone"))  # type: ignore[method-assign]
+        with worker:
+            wait_until(
+                lambda: worker.get("/readyz")[1].count("another topic of this name") == 7 * PARTITIONS,
+                "it is said of every shard",
+            )
+            kafka, redis = KafkaSettings(brokers=broker.brokers), RedisSettings(url=store.url)
+            found = asyncio.run(Verification(kafka, redis, Meaning(), Clock()).run()).differences
+            assert {each.field for each in found.kept} >= {"topic_id"}
+
+            asyncio.run(Rebuild(kafka, redis, Meaning(), Clock()).run(()))
+
+            wait_until(lambda: worker.get("/readyz")[0] == 200, "the worker goes on with the new topics")
+        require_equal_to_batch(broker.brokers, store.url)

@@ -47,10 +47,15 @@ class System:
         self.brokers, self.redis_url = brokers, redis_url
         self.talk = ""
         """What the last command said beside what it printed."""
+        self.partitioner = "murmur2"
 
     def dealpulse(self, *arguments: str, code: int = 0) -> str:
         """Run a command; what it prints."""
-        settings = {"DEALPULSE_KAFKA__BROKERS": self.brokers, "DEALPULSE_REDIS__URL": self.redis_url}
+        settings = {
+            "DEALPULSE_KAFKA__BROKERS": self.brokers,
+            "DEALPULSE_REDIS__URL": self.redis_url,
+            "DEALPULSE_KAFKA__PARTITIONER": self.partitioner,
+        }
         done = subprocess.run(
             [sys.executable, "-m", "dealpulse", *arguments],
             env={**os.environ, **settings},
@@ -66,6 +71,12 @@ class System:
     def json(self, *arguments: str, code: int = 0) -> Any:
         """What a command prints with --json."""
         return json.loads(self.dealpulse(*arguments, "--json", code=code))
+
+    def redis_partitioners(self) -> set[bytes]:
+        """By what the shards say that keys were placed."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            held: Any = [client.hget(key, "partitioner") for key in client.scan_iter("dealpulse:*:meta")]
+        return set(held)
 
     def grow(self, topic: str) -> None:
         """Do with Kafka's own tools what nobody told dealpulse of."""
@@ -283,6 +294,39 @@ def test_a_repartition_that_is_interrupted_is_done_by_the_next_one(system: Syste
         wait_until(system.is_all_folded, "all is folded", seconds=60)
     assert system.json("verify", "--fast")["differences"] == 0
     assert "takes none away" in _error(system, "repartition", "--partitions", str(BEFORE))
+
+
+@pytest.mark.kafka
+def test_another_partitioner_is_seen_and_every_record_and_shard_is_moved(system: System, unique: str) -> None:
+    publish(system.brokers, mixed(600))
+    with Worker(system.brokers, system.redis_url, group=unique):
+        wait_for_all(system.brokers, system.redis_url)
+    before = _entities(system)
+
+    system.partitioner = "crc32"
+    worker = Worker(system.brokers, system.redis_url, group=unique, KAFKA__PARTITIONER="crc32")
+    worker.ready = lambda: worker.running and bool(worker.said("shard.left_alone"))  # type: ignore[method-assign]
+    with worker:
+        wait_until(lambda: "kafka.partitioner = murmur2" in worker.get("/readyz")[1], "it is said")
+        assert {each["field"] for each in system.json("verify", "--fast", code=1)["first_differences"]} >= {
+            "partitioner"
+        }
+        system.dealpulse("rebuild", "--all", "--yes", code=1)
+        assert system.redis_partitioners() == {b"murmur2"}
+        done = system.json("repartition", "--partitions", str(BEFORE), "--yes")
+
+        assert sum(each["records_moved"] for each in done["done"]) > 200
+        wait_until(lambda: worker.get("/readyz")[0] == 200, "nothing is left alone any more")
+        wait_for_all(system.brokers, system.redis_url)
+        wait_until(lambda: _entities(system) == before, "every entity is there once", seconds=30)
+    assert system.redis_partitioners() == {b"crc32"}
+    assert system.json("verify", "--fast")["differences"] == 0
+
+
+def _entities(system: System) -> int:
+    with redis.Redis.from_url(system.redis_url) as client:
+        held: Any = [client.hget(key, "entities") for key in client.scan_iter("dealpulse:*:meta")]
+    return sum(map(int, held))
 
 
 def _count(rows: list[dict[str, Any]]) -> float:

@@ -1,7 +1,8 @@
 """Who may put a shard in the place of which: rebuilds, workers in the middle of a rewrite, and damaged meta."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -11,8 +12,10 @@ from faust.types import TP
 
 from aggregators.meaning import Meaning
 from aggregators.state import fingerprint, pack, partition_state, unpack
+from events.keys import Partitioner
 from events.log import captured
 from events.topics import dlq_of
+from streams import shards as shards_module
 from streams.follower import Follower, connect
 from streams.health import readiness
 from streams.settings import RedisSettings
@@ -57,8 +60,8 @@ class Stand:
             value = envelope("opportunity", "changed", subject, number, {"name": subject})
             self.log.append(subject.encode(), value)
 
-    async def worker(self, *places: TP) -> Worker:
-        worker = Worker(self.log, self.settings)
+    async def worker(self, *places: TP, partitioner: Partitioner = "murmur2") -> Worker:
+        worker = Worker(self.log, self.settings, partitioner=partitioner)
         self.workers.append(worker)
         for tp, offset in (await worker.shards.assign({PLACE, *places})).items():
             if tp == PLACE:
@@ -416,7 +419,7 @@ def test_a_shard_built_anew_whose_log_ends_before_it_is_left_alone(redis_url: st
         worker = await stand.worker()
         (shard,) = worker.shards.live()
         await stand.folds(worker)
-        for told_ms in range(10):
+        for told_ms in range(0, 12_000, 1_000):
             shard.see_end(10, told_ms)
         assert shard.log_is_shorter
         watching = asyncio.create_task(worker.shards.watch_log(0.01))
@@ -425,6 +428,141 @@ def test_a_shard_built_anew_whose_log_ends_before_it_is_left_alone(redis_url: st
         why = worker.shards.left_alone[PLACE]
         assert "ends at offset 10, but the shard is true for offset 30" in why
         assert f"`dealpulse rebuild --partition {PLACE.topic}/{PLACE.partition} --yes`" in why
+
+    stands(redis_url, test)
+
+
+def test_a_log_that_seems_shorter_after_a_change_of_leader_is_not_left_alone(redis_url: str) -> None:
+    """A new leader's fetches tell an end that lags behind, for a moment; asked for the end, it waits until it knows."""
+
+    async def test(stand: Stand) -> None:
+        worker = await stand.written(30)
+        (shard,) = worker.shards.live()
+        shard.see_end(30, 0)
+        fresh_ms = shard.fresh_ms = 0
+
+        def is_shorter(end: int, *told_ms: int) -> bool:
+            for each in told_ms:
+                shard.see_end(end, each)
+            return shard.log_is_shorter
+
+        assert not is_shorter(10, *range(1_000, 10_500, 500)), "for less than ten seconds"
+        assert shard.fresh_ms == fresh_ms, "an end before what is folded says nothing of it"
+        assert not is_shorter(30, 10_500)
+        assert not is_shorter(10, *range(11_000, 20_500, 500)), "not without interruption"
+        assert is_shorter(10, 30_000)
+
+        asked: list[TP] = []
+
+        async def ends(tps: Collection[TP]) -> dict[TP, int]:
+            asked.extend(tps)
+            return dict.fromkeys(tps, 30)
+
+        worker.consumer.asked_ends = ends  # type: ignore[method-assign]
+        worker.consumer.log_end = lambda tp: (10, int(time.time() * 1000))  # type: ignore[method-assign]
+        watching = asyncio.create_task(worker.shards.watch_log(0.01))
+        await until(lambda: len(asked) > 2, "Kafka is asked, again and again")
+        watching.cancel()
+        assert worker.shards.live() == [shard]
+        assert worker.shards.left_alone == {}
+
+    stands(redis_url, test)
+
+
+def test_a_shard_of_another_topic_is_left_alone_until_it_is_rebuilt_however_long_the_new_log(
+    redis_url: str,
+) -> None:
+    async def test(stand: Stand) -> None:
+        worker = await stand.written(30)
+        worker.shards.keep_only(())
+        before = stand.meta()
+        assert before[b"topic_id"] == b"one"
+
+        stand.new_log(40)
+        stand.log.records[3] = stand.log.records[3]._replace(value=b"{")
+        stand.log.topic_id = "two"
+        worker = await stand.worker()
+        assert worker.shards.live() == []
+        assert "(its id was one, is two)" in worker.shards.left_alone[PLACE]
+        assert "dealpulse rebuild --all --yes" in worker.shards.left_alone[PLACE]
+        assert stand.meta() == before
+
+        await stand.rebuilt()
+        assert stand.meta()[b"topic_id"] == b"two"
+        assert stand.log.dead == {3}, "below the old offset, too, nobody has sent anything of this log"
+        worker = await stand.worker()
+        assert worker.shards.left_alone == {}
+        stand.require_the_fold_of_the_log()
+
+        stand.redis.hdel(META, "topic_id")  # as an older version has written it
+        worker = await stand.worker()
+        await worker.shards.checkpoints.renew()
+        assert stand.meta()[b"topic_id"] == b"two"
+
+        stand.log.topic_id = ""  # a broker that tells none
+        worker = await stand.worker()
+        await worker.shards.checkpoints.renew()
+        assert stand.meta()[b"topic_id"] == b"two"
+
+    stands(redis_url, test)
+
+
+def test_a_topic_that_is_made_anew_under_a_running_worker_is_left_alone(redis_url: str) -> None:
+    async def test(stand: Stand) -> None:
+        worker = await stand.written(30)
+        (shard,) = worker.shards.live()
+        stand.new_log(10)
+        stand.log.topic_id = "two"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                shards_module, "_ID_FRESH_S", 0.0
+            )  # an end before what is folded: Kafka is asked anew
+            watching = asyncio.create_task(worker.shards.watch_log(0.01))
+            await until(lambda: PLACE in worker.shards.left_alone, "the shard is left alone", seconds=5)
+            watching.cancel()
+        assert not shard.log_is_shorter, "sooner than by its length"
+        assert "(its id was one, is two)" in worker.shards.left_alone[PLACE]
+
+    stands(redis_url, test)
+
+
+def test_a_shard_of_another_partitioner_is_left_alone_and_one_that_does_not_say_is_adopted(
+    redis_url: str,
+) -> None:
+    async def test(stand: Stand) -> None:
+        worker = await stand.written(30)
+        worker.shards.keep_only(())
+        before = stand.meta()
+        assert before[b"partitioner"] == b"murmur2"
+
+        other = await stand.worker(partitioner="crc32")
+        assert other.shards.live() == []
+        assert other.shards.left_alone[PLACE].startswith(
+            f"{TOPIC}: its shards were folded with kafka.partitioner = murmur2, configured is crc32"
+        )
+        assert "dealpulse repartition" in other.shards.left_alone[PLACE]
+        assert stand.meta() == before
+        ours: tuple[Partitioner, ...] = ("crc32", "murmur2")
+        for partitioner in ours:
+            held = Held()
+            follower: Any = Follower(
+                stand.settings,
+                [(TOPIC, 0)],
+                fingerprint=fingerprint(Meaning()),
+                sink=held,
+                partitioner=partitioner,
+            )
+            follower._redis = connect(stand.settings)
+            await follower._reconcile()
+            await follower._redis.aclose()
+            assert (held.state is not None) == (partitioner == "murmur2"), (
+                "an exporter does not mix shards of two"
+            )
+
+        stand.redis.hdel(META, "partitioner")  # as an older version has written it
+        worker = await stand.worker()
+        await worker.shards.checkpoints.renew()
+        assert stand.meta()[b"partitioner"] == b"murmur2"
 
     stands(redis_url, test)
 

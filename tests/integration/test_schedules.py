@@ -25,7 +25,7 @@ lengths than the shard's account of them, which the script refuses as well.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -47,6 +47,7 @@ from aggregators.state import PartitionState, fingerprint, partition_state
 from events.canonical import order_key
 from events.clock import Clock
 from events.headers import DLQ_OFFSET
+from events.keys import Partitioner
 from events.log import captured
 from events.settings import KafkaSettings
 from events.topics import is_dlq
@@ -57,6 +58,7 @@ from streams.rebuild import Rebuild, Rebuilt
 from streams.settings import RedisSettings, WorkerSettings
 from streams.shards import Shards
 from streams.store import Outcome, RefusedError, StoreError, Switch, Write
+from streams.topic_ids import TopicIds
 from streams.transport import Batch
 from tests.integration.servers import RedisServer
 from tests.integration.traffic import deal, envelope
@@ -93,6 +95,11 @@ class Log:
         self.held: list[tuple[asyncio.Future[None], str, Any]] | None = None
         self.sent: list[str] = []
         """Topics of what workers have published."""
+        self.topic_id = "one"
+
+    def topic_ids(self) -> dict[str, str]:
+        """As Kafka tells them."""
+        return {TOPIC: self.topic_id}
 
     def append(self, key: bytes | None, value: bytes | None, headers: Any = ()) -> None:
         """One more record."""
@@ -142,6 +149,9 @@ class Consumer:
     def log_end(self, tp: TP) -> tuple[int, int]:
         return len(self._log.records), int(time.time() * 1000)
 
+    async def asked_ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        return {tp: len(self._log.records) for tp in tps}
+
 
 class Reader:
     """The log, as a rebuild reads it."""
@@ -186,6 +196,7 @@ async def rebuilt(
     """What `dealpulse rebuild` does to the shard; something else comes just before its last step."""
     work = Rebuild(KafkaSettings(partitions=1), redis_settings, Meaning(), Clock())
     work._producer = RebuildProducer(log)
+    work._topic_ids = TopicIds(log.topic_ids)
     switches = work._store.switch
 
     async def at_last(switch: Switch) -> Outcome:
@@ -225,15 +236,18 @@ class Event:
 class Worker:
     """One process: its shards, its place, and what the network does to its next write."""
 
-    def __init__(self, log: Log, redis_settings: RedisSettings) -> None:
+    def __init__(
+        self, log: Log, redis_settings: RedisSettings, *, partitioner: Partitioner = "murmur2"
+    ) -> None:
         self.consumer = Consumer(log)
         self.shards = Shards(
-            kafka=KafkaSettings(partitions=1),
+            kafka=KafkaSettings(partitions=1, partitioner=partitioner),
             redis=redis_settings,
             worker=WorkerSettings(fetch_max_records=1_000),
             meaning=Meaning(),
             clock=Clock(),
             metrics=WorkerMetrics([TOPIC], version="test"),
+            topic_ids=TopicIds(log.topic_ids),
         )
         self.shards.attach(self.consumer, log)
         self.fault = ""

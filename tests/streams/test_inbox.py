@@ -1,7 +1,7 @@
 """Partitions that are passed on: committed is never more than what Kafka has acknowledged."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
 
 import pytest
@@ -33,6 +33,9 @@ class Consumer:
 
     def log_end(self, tp: TP) -> tuple[int, int]:
         return 100, 0
+
+    async def asked_ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        return dict.fromkeys(tps, 100)
 
 
 def batch(first: int, last: int) -> Batch:
