@@ -28,6 +28,7 @@ from events.errors import ConfigurationError
 from events.listen import host_and_port
 from events.settings import KafkaSettings
 from events.topics import TOPICS
+from streams.connection import connected
 from streams.settings import RedisSettings
 from streams.topics import Topic, topics
 
@@ -234,10 +235,15 @@ def _redis(settings: RedisSettings, clock: Clock) -> Iterator[Check]:
             before = clock.unix_ms()
             seconds, microseconds = client.time()
             after = clock.unix_ms()
-            about: Mapping[str, Any] = client.info()
+            about = _about(client)
     except redis.AuthenticationError as error:
         yield Check(
             "redis", "failed", f"{address}: {error}", "give redis.password (DEALPULSE_REDIS__PASSWORD)"
+        )
+        return
+    except redis.exceptions.NoPermissionError as error:
+        yield Check(
+            "redis", "failed", f"{address}: {error}", "allow it to the user of redis.url (ACL SETUSER)"
         )
         return
     except (redis.RedisError, OSError) as error:
@@ -248,10 +254,27 @@ def _redis(settings: RedisSettings, clock: Clock) -> Iterator[Check]:
             "start Redis, or correct redis.url (DEALPULSE_REDIS__URL)",
         )
         return
-    yield _redis_version(address, str(about.get("redis_version", "0")))
-    yield _persistence(about)
-    yield _eviction(about)
+    if about is None:
+        yield Check(
+            "redis",
+            "warning",
+            f"{address} answers; its version, persistence and eviction may not be seen by this user",
+            "ACL SETUSER <user> +info",
+        )
+    else:
+        yield _redis_version(address, str(about.get("redis_version", "0")))
+        yield _persistence(about)
+        yield _eviction(about)
     yield _skew(seconds * 1_000 + microseconds // 1_000 - (before + after) // 2)
+
+
+def _about(client: "redis.Redis") -> Mapping[str, Any] | None:
+    """What Redis tells about itself; None if this user may not ask, as without `@dangerous`."""
+    try:
+        about: Mapping[str, Any] = client.info()
+    except redis.exceptions.NoPermissionError:
+        return None
+    return about
 
 
 def _pending_entities(settings: RedisSettings, partitions: int) -> Iterator[Check]:
@@ -285,13 +308,10 @@ def _pending_entities(settings: RedisSettings, partitions: int) -> Iterator[Chec
 
 
 def _redis_client(settings: RedisSettings) -> "redis.Redis":
-    password = settings.password.get_secret_value()
-    return redis.Redis.from_url(
-        settings.url,
-        socket_connect_timeout=REACH_SECONDS,
-        socket_timeout=REACH_SECONDS,
-        **({"password": password} if password else {}),
+    client: redis.Redis = connected(
+        redis.Redis.from_url, settings, connect_s=REACH_SECONDS, request_s=REACH_SECONDS
     )
+    return client
 
 
 def _redis_version(address: str, version: str) -> Check:
