@@ -16,23 +16,24 @@ from typing import Any, Literal
 import redis
 from aiokafka import codec
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import GroupAuthorizationFailedError, KafkaError
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from aggregators.meaning import Meaning
 from dealpulse.config import Configuration, mask_address
 from dealpulse.keys import variable_of
-from events.adapters.settings import Adapter, HookSettings, TopicSettings
+from events.adapters.settings import Adapter, HookSettings, TopicSettings, connect_topics
 from events.clock import Clock
 from events.errors import ConfigurationError, UnreachableError
 from events.listen import host_and_port
 from events.settings import KafkaSettings
 from events.topics import TOPICS
+from streams.connection import connected
 from streams.placing import Placing
 from streams.settings import RedisSettings
 from streams.store import Store
-from streams.topics import Topic, ids, topics
+from streams.topics import DeniedError, Topic, ids, needed, topics
 
 State = Literal["ok", "warning", "failed", "unreachable", "skipped"]
 
@@ -70,7 +71,7 @@ def checks(configuration: Configuration, clock: Clock) -> Iterator[Check]:
     yield from _meaning(settings.meaning)
     yield from _adapters(settings.adapters)
     yield _codecs()
-    yield from _kafka(settings.kafka, settings.worker.group)
+    yield from _kafka(settings.kafka, settings.worker.group, needed(connect_topics(settings.adapters)))
     yield from _redis(settings.redis, clock)
     yield from _shards(settings.kafka, settings.redis)
     yield from _pending_entities(settings.redis, settings.kafka.partitions)
@@ -146,7 +147,7 @@ def _codecs() -> Check:
     return Check("codecs", "ok", ", ".join(present))
 
 
-def _kafka(settings: KafkaSettings, group: str) -> Iterator[Check]:
+def _kafka(settings: KafkaSettings, group: str, names: Sequence[str]) -> Iterator[Check]:
     answering = [address for address in settings.bootstrap_servers if _connects(*host_and_port(address))]
     silent = [address for address in settings.bootstrap_servers if address not in answering]
     if not answering:
@@ -171,11 +172,11 @@ def _kafka(settings: KafkaSettings, group: str) -> Iterator[Check]:
                 + (f"; no answer from {', '.join(silent)}" if silent else ""),
                 "start these brokers, or take them out of kafka.brokers" if silent else "",
             )
-            yield from _topics(admin, settings, brokers)
+            yield from _topics(admin, settings, brokers, names)
             yield _workers(admin, group)
     except ConfigurationError as error:
         yield Check("kafka", "failed", str(error), "correct the section [kafka]")
-    except (KafkaError, OSError) as error:
+    except (KafkaError, UnreachableError, OSError) as error:
         yield Check(
             "kafka",
             "unreachable",
@@ -184,8 +185,12 @@ def _kafka(settings: KafkaSettings, group: str) -> Iterator[Check]:
         )
 
 
-def _topics(admin: Any, settings: KafkaSettings, brokers: int) -> Iterator[Check]:
-    found = topics(settings)
+def _topics(admin: Any, settings: KafkaSettings, brokers: int, names: Sequence[str]) -> Iterator[Check]:
+    try:
+        found = topics(settings, names)
+    except DeniedError as error:
+        yield Check("topics", "failed", str(error), "see docs/operate.md, What each user may do")
+        return
     present = [topic.name for topic in found if topic.partitions]
     described = admin.describe_topics(present) if present else []
     replicas = {topic["name"]: topic["partitions"] for topic in described}
@@ -194,18 +199,19 @@ def _topics(admin: Any, settings: KafkaSettings, brokers: int) -> Iterator[Check
 
 
 def _topic(topic: Topic, replicas: list[Any], settings: KafkaSettings, brokers: int) -> Check:
-    name, ensure = f"topic {topic.name}", "dealpulse topics ensure"
+    name = f"topic {topic.name}"
     if not topic.partitions:
-        return Check(name, "failed", "there is none", ensure)
+        return Check(name, "failed", "there is none", "dealpulse topics ensure")
+    faults, fixes = list(topic.faults), []
+    if faults:
+        fixes.append("allow it" if topic.is_secret else "dealpulse topics ensure")
     if topic.partitions != settings.partitions and topic.name in TOPICS:
-        return Check(
-            name,
-            "failed",
-            f"{topic.partitions} partitions, configured are {settings.partitions}",
-            f"set kafka.partitions = {topic.partitions}, or move the records: dealpulse repartition",
+        faults.insert(0, f"{topic.partitions} partitions, configured are {settings.partitions}")
+        fixes.insert(
+            0, f"set kafka.partitions = {topic.partitions}, or move the records: dealpulse repartition"
         )
-    if topic.faults:
-        return Check(name, "failed", "; ".join(topic.faults), ensure)
+    if faults:
+        return Check(name, "failed", "; ".join(faults), "; ".join(fixes))
     offline = [
         each["partition_index"] for each in replicas if each["offline_replicas"] or not each["isr_nodes"]
     ]
@@ -223,6 +229,8 @@ def _workers(admin: Any, group: str) -> Check:
     try:
         described = admin.describe_groups([group])[group]
         members = len(described["members"])
+    except GroupAuthorizationFailedError:
+        return Check(name, "skipped", "this user may not see it", f"allow it Describe on group {group}")
     except (KafkaError, KeyError, LookupError, ValueError, TypeError):
         # A broker without that group, or an embedded one that words the answer in its own way.
         return Check(name, "skipped", "this broker does not tell who has joined it")
@@ -238,10 +246,15 @@ def _redis(settings: RedisSettings, clock: Clock) -> Iterator[Check]:
             before = clock.unix_ms()
             seconds, microseconds = client.time()
             after = clock.unix_ms()
-            about: Mapping[str, Any] = client.info()
+            about = _about(client)
     except redis.AuthenticationError as error:
         yield Check(
             "redis", "failed", f"{address}: {error}", "give redis.password (DEALPULSE_REDIS__PASSWORD)"
+        )
+        return
+    except redis.exceptions.NoPermissionError as error:
+        yield Check(
+            "redis", "failed", f"{address}: {error}", "allow it to the user of redis.url (ACL SETUSER)"
         )
         return
     except (redis.RedisError, OSError) as error:
@@ -252,9 +265,17 @@ def _redis(settings: RedisSettings, clock: Clock) -> Iterator[Check]:
             "start Redis, or correct redis.url (DEALPULSE_REDIS__URL)",
         )
         return
-    yield _redis_version(address, str(about.get("redis_version", "0")))
-    yield _persistence(about)
-    yield _eviction(about)
+    if about is None:
+        yield Check(
+            "redis",
+            "warning",
+            f"{address} answers; its version, persistence and eviction may not be seen by this user",
+            "ACL SETUSER <user> +info",
+        )
+    else:
+        yield _redis_version(address, str(about.get("redis_version", "0")))
+        yield _persistence(about)
+        yield _eviction(about)
     yield _skew(seconds * 1_000 + microseconds // 1_000 - (before + after) // 2)
 
 
@@ -298,6 +319,15 @@ def _shards(kafka: KafkaSettings, settings: RedisSettings) -> Iterator[Check]:
         yield Check("shards in redis", "ok", "of these topics, and keys placed as configured")
 
 
+def _about(client: "redis.Redis") -> Mapping[str, Any] | None:
+    """What Redis tells about itself; None if this user may not ask, as without `@dangerous`."""
+    try:
+        about: Mapping[str, Any] = client.info()
+    except redis.exceptions.NoPermissionError:
+        return None
+    return about
+
+
 def _pending_entities(settings: RedisSettings, partitions: int) -> Iterator[Check]:
     """Which entities wait for a full statement, by their ids; nothing if that cannot be asked now."""
     shards = [f"{topic}/{number}" for topic in TOPICS for number in range(partitions)]
@@ -329,13 +359,10 @@ def _pending_entities(settings: RedisSettings, partitions: int) -> Iterator[Chec
 
 
 def _redis_client(settings: RedisSettings) -> "redis.Redis":
-    password = settings.password.get_secret_value()
-    return redis.Redis.from_url(
-        settings.url,
-        socket_connect_timeout=REACH_SECONDS,
-        socket_timeout=REACH_SECONDS,
-        **({"password": password} if password else {}),
+    client: redis.Redis = connected(
+        redis.Redis.from_url, settings, connect_s=REACH_SECONDS, request_s=REACH_SECONDS
     )
+    return client
 
 
 def _redis_version(address: str, version: str) -> Check:

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from aggregators.state import UNREADABLE
 from events.log import get_logger
+from streams.connection import connected
 from streams.names import RESULTS
 from streams.placing import Told, other_partitioner, told_partitioner
 from streams.settings import RedisSettings
@@ -469,12 +470,11 @@ def _told(state: ShardState) -> ShardState:
 
 def connect(settings: RedisSettings) -> Any:
     """A connection to the store, as the settings say. It connects at the first request."""
-    password = settings.password.get_secret_value() or None
-    return aioredis.from_url(
-        settings.url,
-        socket_connect_timeout=settings.connect_timeout,
-        socket_timeout=settings.request_timeout,
-        **({"password": password} if password else {}),
+    return connected(
+        aioredis.from_url,
+        settings,
+        connect_s=settings.connect_timeout,
+        request_s=settings.request_timeout,
     )
 
 

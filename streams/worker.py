@@ -20,7 +20,7 @@ from events.clock import Clock
 from events.errors import DealpulseError, UnreachableError
 from events.log import get_logger
 from events.settings import KafkaSettings
-from events.topics import TOPICS, dlq_of
+from events.topics import TOPICS
 from streams import topics
 from streams.app import App, make_app
 from streams.health import HealthServer, health, readiness
@@ -113,8 +113,7 @@ class _Worker:
     async def _topics_there(self) -> bool:
         """Wait for Kafka, and make the topics that are missing. False if told to stop meanwhile."""
         wait_s = _RETRY_S
-        letters = [dlq_of(topic) for source in self.sources for topic in source.topics]
-        names = (*topics.NEEDED, *letters)
+        names = topics.needed(topic for source in self.sources for topic in source.topics)
         while not self._stop.is_set():
             try:
                 ensured = await asyncio.to_thread(topics.ensure, self._config.kafka, names, repair=False)

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,8 @@ _SAVE_EVERY_S = 2.0
 @click.option(
     "--rejects",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file of refused rows; default: <PATH's name>.rejects.csv in the working folder.",
+    help="The file of refused rows; default: <PATH's name>.rejects.csv in the working folder. While an import "
+    "to Kafka runs, <PATH's name>.import-state.json lies beside it, from which it can be resumed.",
 )
 @click.option(
     "--exported-at",
@@ -97,7 +98,8 @@ def import_(
             settled = _write(work, out, refuse, progress, exported)
     else:
         kafka = invocation.settings({"kafka.brokers": brokers}).kafka
-        state = _State(Path(f"{path.resolve().name}.import-state.json"), work, kafka.brokers)
+        place = rejects.with_name(f"{path.resolve().name}.import-state.json")
+        state = _State(place, work, kafka.brokers, invocation.say)
         if restart:
             state.forget()
         after = state.position()
@@ -261,10 +263,15 @@ def _settled(work: "Import | LinesImport", exported_at: str | None) -> list[Any]
 
 
 class _State:
-    """How far an import to Kafka is acknowledged, in a small file of the working folder while it runs."""
+    """How far an import to Kafka is acknowledged, in a small file beside that of refused rows while it runs.
 
-    def __init__(self, path: Path, work: "Import | LinesImport", brokers: str) -> None:
-        self._path = path
+    Where it cannot be written the import goes on, and `say` tells once that it could not be resumed.
+    """
+
+    def __init__(
+        self, path: Path, work: "Import | LinesImport", brokers: str, say: Callable[[str], None]
+    ) -> None:
+        self._path, self._say, self._told = path, say, False
         self._about = {"import": work.digest(), "brokers": brokers}
 
     def position(self) -> "Position":
@@ -280,14 +287,36 @@ class _State:
         return START
 
     def save(self, position: "Position") -> None:
-        """Remember a position."""
+        """Remember a position, if it can be done."""
         part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(self._about | position._asdict()))
-        part.replace(self._path)
+        try:
+            part.write_text(json.dumps(self._about | position._asdict()))
+            part.replace(self._path)
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                self._say(
+                    f"{self._path} cannot be written ({error.strerror or error}): if this import is interrupted, "
+                    "it cannot be taken up where it stopped. --rejects names a file in another folder"
+                )
 
     def forget(self) -> None:
-        """The import is done, or to be done anew."""
-        self._path.unlink(missing_ok=True)
+        """The import is done, or to be done anew. Raises UsageError."""
+        from events.errors import UsageError
+
+        try:
+            _removed(self._path)
+        except OSError as error:
+            raise UsageError(
+                f"{self._path} cannot be removed: {error.strerror or error}. Remove it by hand, else an import "
+                "of the same takes up where this one was"
+            ) from error
+
+
+def _removed(path: Path) -> None:
+    # On a read-only file system even a file that is not there "cannot be removed".
+    if path.exists():
+        path.unlink()
 
 
 class _Refuse:
@@ -302,29 +331,37 @@ class _Refuse:
         refusal: Refusal | None = step.refusal
         if refusal is None:
             return
-        if self._stream is None:
-            new = not self._path.exists()
-            self._stream = self._path.open("a", encoding="utf-8", newline="")
-            if new:
-                csv.writer(self._stream).writerow(["file", "line", "reason", "row"])
-        csv.writer(self._stream).writerow([refusal.file, refusal.line, refusal.reason, refusal.text])
+        with _written(self._path):
+            if self._stream is None:
+                new = not self._path.exists()
+                self._stream = self._path.open("a", encoding="utf-8", newline="")
+                if new:
+                    csv.writer(self._stream).writerow(["file", "line", "reason", "row"])
+            csv.writer(self._stream).writerow([refusal.file, refusal.line, refusal.reason, refusal.text])
 
     def close(self) -> None:
         """Close the file, if there is one."""
         if self._stream is not None:
-            self._stream.close()
+            with _written(self._path):
+                self._stream.close()
 
 
 @contextmanager
 def _rejected_to(path: Path, *, afresh: bool) -> Iterator[_Refuse]:
+    refuse = _Refuse(path)
+    if afresh:
+        with _written(path):
+            _removed(path)
+    yield refuse
+    refuse.close()
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
     from events.errors import UsageError
 
-    refuse = _Refuse(path)
     try:
-        if afresh:
-            path.unlink(missing_ok=True)
-        yield refuse
-        refuse.close()
+        yield
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -22,17 +22,20 @@ def topics() -> None:
 def list_(invocation: Invocation, *, format_: str, brokers: str | None) -> None:
     """Show each topic, its partitions, and what is not as it must be.
 
-    Exit code 0: all as they must be; 1: something is not (`dealpulse topics ensure` mends it); 3: Kafka
-    does not answer.
+    Those of dead letters of the configured Kafka Connect topics are among them. Exit code 0: all as they
+    must be; 1: something is not (`dealpulse topics ensure` mends it); 3: Kafka does not answer, or does not
+    let this user see them.
 
     \b
     dealpulse topics list --brokers kafka:9092
     """
     settings = invocation.settings({"kafka.brokers": brokers})
 
+    from events.adapters.settings import connect_topics
+    from streams.topics import needed
     from streams.topics import topics as described
 
-    found = described(settings.kafka)
+    found = described(settings.kafka, needed(connect_topics(settings.adapters)))
     if format_ == "json":
         print_json(
             [{"topic": each.name, "partitions": each.partitions, "faults": each.faults} for each in found]
@@ -55,16 +58,18 @@ def ensure(invocation: Invocation, *, format_: str, brokers: str | None) -> None
     Missing ones get kafka.partitions partitions and kafka.replication_factor copies. Records are kept
     for good (retention.ms=-1) and stamped by the broker (message.timestamp.type=LogAppendTime). The
     number of partitions of a topic that is there stays (`dealpulse repartition` changes it). Doing it
-    twice changes nothing.
+    twice changes nothing. Exit code 3: Kafka does not answer, or denies this user a right that it takes.
 
     \b
     DEALPULSE_KAFKA__PARTITIONS=12 dealpulse topics ensure
     """
     settings = invocation.settings({"kafka.brokers": brokers})
 
+    from events.adapters.settings import connect_topics
     from streams.topics import ensure as made
+    from streams.topics import needed
 
-    done = made(settings.kafka)
+    done = made(settings.kafka, needed(connect_topics(settings.adapters)))
     if format_ == "json":
         changed: dict[str, Any] = {topic: dict(keys) for topic, keys in done.changed.items()}
         print_json({"created": list(done.created), "changed": changed})

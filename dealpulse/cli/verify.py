@@ -58,7 +58,7 @@ def verify(
 
     from streams.pace import resting
 
-    with resting(1.0 if fast else _SHARE * len(os.sched_getaffinity(0))):
+    with resting(1.0 if fast else _SHARE * _cores()):
         from dealpulse.progress import Progress
         from events.clock import Clock
         from streams.verify import Verification, place_of
@@ -88,6 +88,11 @@ def verify(
     else:
         click.echo(_text(report))
     click.get_current_context().exit(1 if report.differences.total else 0)
+
+
+def _cores() -> int:
+    """How many cores this process may use; all there are where the system does not tell (macOS)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _document(report: "Report") -> dict[str, Any]:

@@ -135,6 +135,13 @@ def test_what_cannot_be_done_is_one_line(arguments: list[str], code: int, told: 
     assert "Traceback" not in result.stderr
 
 
+def test_refused_rows_that_cannot_be_written_name_their_own_file() -> None:
+    result = run("deals.csv", "--mapping", "mapping.toml", "--out", "out.jsonl", "--rejects", "no/bad.csv")
+
+    assert result.exit_code == 2
+    assert "no/bad.csv cannot be written: No such file or directory" in result.stderr
+
+
 def test_a_kafka_that_is_away_is_one_line_and_exit_code_3() -> None:
     command = [sys.executable, "-m", "dealpulse", "import", "deals.csv", "--mapping", "mapping.toml"]
     done = subprocess.run(

@@ -18,7 +18,15 @@ from kafka.admin import KafkaAdminClient
 from dealpulse.child import ChildError, free_port
 from dealpulse.embedded import RedisServer, Server, Tansu, cluster_id
 
-__all__ = ["ApacheKafka", "Broker", "RedisServer", "Tansu", "kafka_is_required", "why_no_kafka"]
+__all__ = [
+    "ApacheKafka",
+    "Broker",
+    "GuardedKafka",
+    "RedisServer",
+    "Tansu",
+    "kafka_is_required",
+    "why_no_kafka",
+]
 
 PROJECT = Path(__file__).resolve().parents[2]
 JARS = PROJECT / ".cache" / "kafka" / "libs"
@@ -100,6 +108,41 @@ class ApacheKafka(Server):
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
             "auto.create.topics.enable": "false",
+        }
+
+
+class GuardedKafka(ApacheKafka):
+    """An Apache Kafka with a second door: who comes in there logs in, and may do what an ACL allows.
+
+    `brokers` is the first one, at which everything is allowed.
+    """
+
+    def __init__(self, users: Sequence[str]) -> None:
+        super().__init__()
+        self._users = users
+        self._guarded_port = 0
+
+    @property
+    def guarded(self) -> str:
+        """The address of the door where users log in, each with his name as password."""
+        return f"127.0.0.1:{self._guarded_port}"
+
+    def _properties(self, folder: Path) -> Mapping[str, str]:
+        self._guarded_port = free_port()
+        plain = super()._properties(folder)
+        login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        return {
+            **plain,
+            "listeners": f"{plain['listeners']},GUARDED://{self.guarded}",
+            "advertised.listeners": f"{plain['advertised.listeners']},GUARDED://{self.guarded}",
+            "listener.security.protocol.map": f"{plain['listener.security.protocol.map']},GUARDED:SASL_PLAINTEXT",
+            "listener.name.guarded.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.guarded.plain.sasl.jaas.config": " ".join(
+                [login, *(f'user_{user}="{user}"' for user in self._users)]
+            )
+            + ";",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
         }
 
 

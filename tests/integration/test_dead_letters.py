@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from aggregators.meaning import Meaning
 from events.topics import REPORTED, TOPICS, dlq_of
@@ -100,6 +101,22 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(
     require_equal_to_batch(brokers, redis_url)
     shards = [Stored(redis_url, "crm.opportunity", p, Meaning()) for p in range(PARTITIONS)]
     assert sum(len(shard.state.subjects()) for shard in shards) == 1
+
+
+def test_where_the_dead_letters_of_connect_topics_go_is_made_and_listed_too(
+    empty_broker: Broker, tmp_path: Path
+) -> None:
+    (tmp_path / "dealpulse.toml").write_text(
+        '[adapters.org]\nkind = "salesforce"\ntopics = ["sf.cdc.Opportunity"]\n'
+    )
+    options = ("--json", "--brokers", empty_broker.brokers, "--config", str(tmp_path / "dealpulse.toml"))
+
+    made = run("topics", "ensure", *options)
+    listed = run("topics", "list", *options)
+
+    assert "sf.cdc.Opportunity.dlq" in json.loads(made.stdout)["created"], made.stderr
+    assert "sf.cdc.Opportunity.dlq" in {each["topic"] for each in json.loads(listed.stdout)}
+    assert listed.returncode == 0
 
 
 def test_topics_are_made_once_and_listed(empty_broker: Broker) -> None:

@@ -89,9 +89,20 @@ def test_retention_that_forgets_fails(redis_url: str) -> None:
         ensure(broker, {"retention.ms": "604800000"})
 
         check = diagnosis(broker, redis_url)["topic crm.opportunity"]
+        beside = diagnosis(broker, redis_url, kafka__partitions=8)["topic crm.opportunity"]
 
     assert (check.state, check.fix) == ("failed", "dealpulse topics ensure")
     assert check.found == "retention.ms is 604800000, should be -1"
+    assert beside.found == "4 partitions, configured are 8; retention.ms is 604800000, should be -1"
+    assert beside.fix.endswith("; dealpulse topics ensure")
+
+
+def test_where_the_dead_letters_of_a_connect_topic_go_is_looked_at(fresh: Broker, redis_url: str) -> None:
+    adapters = {"org": {"kind": "salesforce", "topics": ["sf.cdc.Opportunity"]}}
+
+    check = diagnosis(fresh, redis_url, adapters=adapters)["topic sf.cdc.Opportunity.dlq"]
+
+    assert (check.state, check.fix) == ("failed", "dealpulse topics ensure")
 
 
 def test_a_redis_that_evicts_fails(fresh: Broker) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from dealpulse.cli import import_, main
 from events.errors import BadEventError
 from events.importing import Import, load_mapping
 from events.keys import partition_of
@@ -110,6 +112,24 @@ def test_an_interrupted_import_is_taken_up_where_it_stopped(empty_broker: Broker
     assert not state.exists()
     events = [read(value, topic) for topic, value in values(whole_log(empty_broker.brokers))]
     assert {event.subject for event in events} == {f"d{number}" for number in range(count)} | {"*"}
+
+
+def test_an_import_whose_place_cannot_be_kept_goes_on_and_says_so_once(
+    empty_broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(import_, "_SAVE_EVERY_S", 0.0)
+    Path("mapping.toml").write_text(MAPPING)
+    Path("deals.csv").write_text("id,name\nd1,One\nd2,Two\nd3,Three\n")
+    command = ["import", "deals.csv", "--mapping", "mapping.toml", "--brokers", empty_broker.brokers]
+
+    result = CliRunner().invoke(main, [*command, "--rejects", "no/such/folder/bad.csv"])
+
+    assert result.exit_code == 0, result.output
+    told = "no/such/folder/deals.csv.import-state.json cannot be written (No such file or directory)"
+    assert result.stderr.count(told) == 1
+    events = [read(value, topic) for topic, value in values(whole_log(empty_broker.brokers))]
+    assert sorted(event.subject for event in events if event.subject != "*") == ["d1", "d2", "d3"]
 
 
 def test_a_simulated_history_and_live_records_arrive_and_sigterm_ends_it_well(
