@@ -403,7 +403,8 @@ class _Watched:
 
     def __init__(self, snapshot: Snapshot, metrics: EngineMetrics, clock: Clock) -> None:
         self._metrics, self._clock = metrics, clock
-        self.replace, self.renew, self.missing = snapshot.replace, snapshot.renew, snapshot.missing
+        self.replace, self.renew = snapshot.replace, snapshot.renew
+        self.missing, self.stands = snapshot.missing, snapshot.stands
         self.store_up, self._extend = snapshot.store_up, snapshot.extend
 
     def extend(self, shard: str, chunk: bytes, state: ShardState) -> None:

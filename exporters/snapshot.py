@@ -30,6 +30,8 @@ class Snapshot:
             f"{topic}/{partition}": None for topic, partition in shards
         }
         self.reasons: dict[str, str] = {}
+        self.standing: dict[str, str] = {}
+        """Shards that are in the merge as they were, since what is stored of them by now has another meaning: why."""
         self.unreadable: dict[str, str] = {}
         """Shards whose statements cannot be read, though their facts can: the token they were given under."""
         self.is_store_up = False
@@ -94,6 +96,11 @@ class Snapshot:
         self.shards[shard] = None
         self.reasons[shard] = reason
         self.unreadable.pop(shard, None)
+        self.standing.pop(shard, None)
+
+    def stands(self, shard: str, reason: str) -> None:
+        """Go on with what is held of a shard, which gets no news."""
+        self.standing[shard] = reason
 
     # Read when somebody asks for histories
 
@@ -148,11 +155,14 @@ class Snapshot:
 
     @property
     def missing_shards(self) -> list[str]:
-        """The shards that are not in the merge, or of which only the facts are."""
-        return sorted({shard for shard, state in self.shards.items() if state is None} | {*self.unreadable})
+        """The shards that are not in the merge, or only as they were, or of which only the facts are."""
+        absent = {shard for shard, state in self.shards.items() if state is None}
+        return sorted(absent | {*self.standing} | {*self.unreadable})
 
     def why_missing(self, shard: str) -> str:
         """Of a missing shard: the follower's reason, `statements` where only these cannot be read, or `not read yet`."""
+        if shard in self.standing:
+            return f"{self.standing[shard]}, figures as they were"
         if self.shards[shard] is not None:
             return "statements"
         return self.reasons.get(shard, "not read yet")
@@ -214,6 +224,7 @@ class Snapshot:
     def _hold(self, shard: str, state: ShardState) -> None:
         self.shards[shard] = state
         self.reasons.pop(shard, None)
+        self.standing.pop(shard, None)
 
 
 def _is_deals(shard: str) -> bool:

@@ -71,6 +71,9 @@ class Sink(Protocol):
     def missing(self, shard: str, reason: str) -> None:
         """The shard cannot be merged: `absent`, `fingerprint`, `partitions` or `unreadable`."""
 
+    def stands(self, shard: str, reason: str) -> None:
+        """What is held of the shard stays, and stands still: what is stored cannot be merged, for such a reason."""
+
     def store_up(self, up: bool) -> None:
         """Whether Redis answers."""
 
@@ -99,6 +102,8 @@ class Follower:
         self._elsewhere: dict[str, int] = {}
         """Shards that were folded under another number of partitions, and which."""
         self._partitioner, self._said_partitioner = partitioner, set[str]()
+        self._standing = set[str]()
+        """Shards of which what is held stays, since what is stored by now has another meaning."""
         self._held: dict[str, ShardState] = {}
         self._read: dict[str, bytes] = {}  # the last entry read of each stream
         self._chunks: dict[str, int] = {}
@@ -186,14 +191,20 @@ class Follower:
             if held is None:
                 await self._tell(self._sink.missing, shard, "absent")
         elif not self._is_ours(shard, stored):
-            # What is held stays, too: of a shard folded under another number of partitions some entities
-            # may lie on other shards, and would count twice.
-            if held is None:
-                await self._tell(self._sink.missing, shard, "partitions")
+            # Of a shard folded under another number of partitions some entities may lie on other shards, and would
+            # count twice.
+            await self._leave(shard, "partitions")
         elif stored.fingerprint != self._fingerprint:
-            self._held.pop(shard, None)
-            await self._tell(self._sink.missing, shard, "fingerprint")
-        elif held is None:
+            await self._leave(shard, "fingerprint")
+        else:
+            await self._take_up(shard, held, stored, behind)
+
+    async def _take_up(
+        self, shard: str, held: ShardState | None, stored: ShardState, behind: int | None
+    ) -> None:
+        stood = shard in self._standing
+        self._standing.discard(shard)
+        if held is None:
             if self._unreadable.get(shard) != stored.generation:
                 await self._load(shard)
         elif shard in self._torn:
@@ -211,7 +222,7 @@ class Follower:
         elif not _is_one_write(stored, held):
             # Redis was set back, and somebody has come to the same offset with other codes for its symbols.
             await self._load_whole(shard)
-        elif _told(stored) != _told(held):
+        elif stood or _told(stored) != _told(held):
             self._held[shard] = stored
             await self._tell(self._sink.renew, shard, stored)
 
@@ -333,8 +344,7 @@ class Follower:
         if not self._is_ours(shard, state):
             return False
         if state.fingerprint != self._fingerprint:
-            self._held.pop(shard, None)
-            await self._tell(self._sink.missing, shard, "fingerprint")
+            await self._leave(shard, "fingerprint")
             return False
         if held is not None and self._is_beyond(shard, held, state):
             return False
@@ -344,6 +354,14 @@ class Follower:
                 await self._set_aside(shard, state.generation, LookupError("some of its chunks are lost"))
             return False
         return True
+
+    async def _leave(self, shard: str, reason: str) -> None:
+        """Do not take what is stored; what is held has one meaning with all other shards, and stays."""
+        if self._held.get(shard) is None:
+            await self._tell(self._sink.missing, shard, reason)
+        else:
+            self._standing.add(shard)
+            await self._tell(self._sink.stands, shard, reason)
 
     async def _set_aside(self, shard: str, generation: str, error: Exception) -> None:
         """Leave a shard out that cannot be read, until it is written anew: the others go on."""

@@ -65,6 +65,9 @@ class Seen:
     def missing(self, shard: str, reason: str) -> None:
         self.told.append(("missing", shard))
 
+    def stands(self, shard: str, reason: str) -> None:
+        self.told.append((f"stands: {reason}", shard))
+
     def store_up(self, up: bool) -> None:
         """Redis answers in this test, but for a moment at its start."""
 
@@ -535,18 +538,43 @@ def test_histories_that_others_have_gone_on_with_are_read_as_a_whole(redis_url: 
 
 
 def test_a_shard_that_is_left_out_while_histories_are_read_is_left_out_of_them(redis_url: str) -> None:
-    """As in a rolling upgrade, when a worker of another version has recomputed its facts."""
+    """Its facts cannot be read any more."""
 
     async def follow() -> None:
         async with reading_histories(redis_url) as (follower, _, author, read):
             await author.rewrite(alone=False)
             with redis.Redis.from_url(redis_url) as client:
-                client.hset(f"dealpulse:{{{author.shard.name}}}:meta", "fingerprint", "another")
+                client.hset(f"dealpulse:{{{author.shard.name}}}:meta", "facts_chunks", "none")
                 reading = asyncio.create_task(read.histories.news({}, {}))
                 asked = calls(redis_url, "lrange")
                 await until(lambda: calls(redis_url, "lrange") >= asked + 2, "histories are looked for twice")
             await follower._reconcile()
             assert await reading == {}
+
+    asyncio.run(follow())
+
+
+def test_a_shard_that_gets_another_meaning_stays_as_it_is_held_until_it_has_the_old_one_again(
+    redis_url: str,
+) -> None:
+    """As in a rolling upgrade: a worker of another version has recomputed its facts, and perhaps goes back."""
+
+    async def follow() -> None:
+        async with followed(redis_url) as (follower, seen, author):
+            shard, ours, offset = author.shard.name, author.shard.fingerprint, author.shard.base
+            author.shard.fingerprint = "another"
+            await author.rewrite(alone=True)
+            await author.checkpoint(5)
+            await take_news(follower)
+            await follower._reconcile()
+            assert seen.told[-1] == ("stands: fingerprint", shard)
+            assert follower.held(shard)[0].offset == seen.states[shard].offset == offset
+
+            author.shard.fingerprint = ours
+            await author.rewrite(alone=True)
+            await follower._reconcile()
+            assert seen.told[-1] == ("replace", shard)
+            assert seen.states[shard].offset == author.shard.base > offset + 2
 
     asyncio.run(follow())
 

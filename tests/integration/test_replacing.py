@@ -348,6 +348,8 @@ def test_an_exporter_leaves_a_shard_out_whose_meta_is_damaged_and_the_others_go_
         def missing(self, shard: str, reason: str) -> None:
             self.reasons.append((shard, reason))
 
+        stands = missing
+
     async def test(stand: Stand) -> None:
         other = TP("crm.account", 0)
         worker = await stand.written(30)

@@ -284,6 +284,10 @@ class Held:
     def missing(self, shard: str, reason: str) -> None:
         self.chunks, self.state = [], None
 
+    def stands(self, shard: str, reason: str) -> None:
+        """All workers here are of one configuration."""
+        raise AssertionError(reason)
+
     def store_up(self, up: bool) -> None:
         """Nobody asks here."""
 
