@@ -549,7 +549,8 @@ _COUNTS = (
         (),
         "shards are missing from the figures",
         "(absent): start workers; (fingerprint): run all workers and this exporter with one version and one "
-        "configuration; (partitions): set kafka.partitions to what Kafka has; (unreadable, statements): "
+        "configuration; (partitions): set kafka.partitions to what Kafka has; "
+        "(partitioner): set kafka.partitioner to what workers have; (unreadable, statements): "
         "dealpulse rebuild --partition TOPIC/N --yes",
         "failed",
     ),

@@ -30,8 +30,7 @@ class Snapshot:
             f"{topic}/{partition}": None for topic, partition in shards
         }
         self.reasons: dict[str, str] = {}
-        self.standing: dict[str, str] = {}
-        """Shards that are in the merge as they were, since what is stored of them by now has another meaning: why."""
+        """Why shards are not in the merge, or only as they were: what is stored of them by now cannot be merged."""
         self.unreadable: dict[str, str] = {}
         """Shards whose statements cannot be read, though their facts can: the token they were given under."""
         self.is_store_up = False
@@ -96,11 +95,10 @@ class Snapshot:
         self.shards[shard] = None
         self.reasons[shard] = reason
         self.unreadable.pop(shard, None)
-        self.standing.pop(shard, None)
 
     def stands(self, shard: str, reason: str) -> None:
         """Go on with what is held of a shard, which gets no news."""
-        self.standing[shard] = reason
+        self.reasons[shard] = reason
 
     # Read when somebody asks for histories
 
@@ -157,15 +155,13 @@ class Snapshot:
     def missing_shards(self) -> list[str]:
         """The shards that are not in the merge, or only as they were, or of which only the facts are."""
         absent = {shard for shard, state in self.shards.items() if state is None}
-        return sorted(absent | {*self.standing} | {*self.unreadable})
+        return sorted(absent | {*self.reasons} | {*self.unreadable})
 
     def why_missing(self, shard: str) -> str:
         """Of a missing shard: the follower's reason, `statements` where only these cannot be read, or `not read yet`."""
-        if shard in self.standing:
-            return f"{self.standing[shard]}, figures as they were"
-        if self.shards[shard] is not None:
-            return "statements"
-        return self.reasons.get(shard, "not read yet")
+        if self.shards[shard] is None:
+            return self.reasons.get(shard, "not read yet")
+        return f"{self.reasons[shard]}; figures as they were" if shard in self.reasons else "statements"
 
     @property
     def partitions_missing(self) -> int:
@@ -224,7 +220,6 @@ class Snapshot:
     def _hold(self, shard: str, state: ShardState) -> None:
         self.shards[shard] = state
         self.reasons.pop(shard, None)
-        self.standing.pop(shard, None)
 
 
 def _is_deals(shard: str) -> bool:

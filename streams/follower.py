@@ -69,7 +69,7 @@ class Sink(Protocol):
         """Nothing changed, but the shard is true for a later instant."""
 
     def missing(self, shard: str, reason: str) -> None:
-        """The shard cannot be merged: `absent`, `fingerprint`, `partitions` or `unreadable`."""
+        """The shard cannot be merged: `absent`, `fingerprint`, `partitions`, `partitioner` or `unreadable`."""
 
     def stands(self, shard: str, reason: str) -> None:
         """What is held of the shard stays, and stands still: what is stored cannot be merged, for such a reason."""
@@ -99,11 +99,9 @@ class Follower:
         places = list(shards)
         self._shards = {f"{topic}/{partition}": topic for topic, partition in places}
         self._partitions = Counter(topic for topic, _ in places)
-        self._elsewhere: dict[str, int] = {}
-        """Shards that were folded under another number of partitions, and which."""
-        self._partitioner, self._said_partitioner = partitioner, set[str]()
-        self._standing = set[str]()
-        """Shards of which what is held stays, since what is stored by now has another meaning."""
+        self._partitioner = partitioner
+        self._left: dict[str, tuple[str, object]] = {}
+        """Shards of which what is stored cannot be merged: why, and what they say instead."""
         self._held: dict[str, ShardState] = {}
         self._read: dict[str, bytes] = {}  # the last entry read of each stream
         self._chunks: dict[str, int] = {}
@@ -190,20 +188,15 @@ class Follower:
             # What is held stays: a live worker writes a lost shard again, and numbers go stale till then.
             if held is None:
                 await self._tell(self._sink.missing, shard, "absent")
-        elif not self._is_ours(shard, stored):
-            # Of a shard folded under another number of partitions some entities may lie on other shards, and would
-            # count twice.
-            await self._leave(shard, "partitions")
-        elif stored.fingerprint != self._fingerprint:
-            await self._leave(shard, "fingerprint")
+        elif reason := self._why_not(shard, stored):
+            await self._leave(shard, reason, stored)
         else:
             await self._take_up(shard, held, stored, behind)
 
     async def _take_up(
         self, shard: str, held: ShardState | None, stored: ShardState, behind: int | None
     ) -> None:
-        stood = shard in self._standing
-        self._standing.discard(shard)
+        stood = self._left.pop(shard, None) is not None
         if held is None:
             if self._unreadable.get(shard) != stored.generation:
                 await self._load(shard)
@@ -267,10 +260,9 @@ class Follower:
         stored = -1 if state is None else int(meta.get(self._list(shard) + b"_chunks", -1))
         if (
             state is None
-            or state.fingerprint != held.fingerprint
             or state.offset < held.offset
             or stored != count + len(chunks)
-            or not self._is_ours(shard, state)
+            or self._why_not(shard, state)
         ):
             return False
         self._read[shard] = newest[0][0] if newest else b"0-0"
@@ -341,10 +333,8 @@ class Follower:
     async def _may_load(self, shard: str, state: ShardState, lacking: int) -> bool:
         """Whether what is stored is to be loaded, asked before it is read: it may be large."""
         held = self._held.get(shard)
-        if not self._is_ours(shard, state):
-            return False
-        if state.fingerprint != self._fingerprint:
-            await self._leave(shard, "fingerprint")
+        if reason := self._why_not(shard, state):
+            await self._leave(shard, reason, state)
             return False
         if held is not None and self._is_beyond(shard, held, state):
             return False
@@ -355,13 +345,11 @@ class Follower:
             return False
         return True
 
-    async def _leave(self, shard: str, reason: str) -> None:
+    async def _leave(self, shard: str, reason: str, stored: ShardState) -> None:
         """Do not take what is stored; what is held has one meaning with all other shards, and stays."""
-        if self._held.get(shard) is None:
-            await self._tell(self._sink.missing, shard, reason)
-        else:
-            self._standing.add(shard)
-            await self._tell(self._sink.stands, shard, reason)
+        self._say(shard, reason, stored)
+        told = self._sink.missing if self._held.get(shard) is None else self._sink.stands
+        await self._tell(told, shard, reason)
 
     async def _set_aside(self, shard: str, generation: str, error: Exception) -> None:
         """Leave a shard out that cannot be read, until it is written anew: the others go on."""
@@ -371,30 +359,36 @@ class Follower:
         self._held.pop(shard, None)
         await self._tell(self._sink.missing, shard, "unreadable")
 
-    def _is_ours(self, shard: str, stored: ShardState) -> bool:
-        """Whether a shard was folded under the number of partitions, and by the partitioner, told to this follower."""
-        wanted = self._partitions[self._shards[shard]]
+    def _why_not(self, shard: str, stored: ShardState) -> str:
+        """Why what is stored cannot be merged, as a reason of `Sink.missing`; "" if it can.
+
+        Of a shard folded under another number of partitions, or by another partitioner, some entities may lie on
+        other shards, and would count twice.
+        """
         if self._partitioner and stored.partitioner not in ("", self._partitioner):
-            if shard not in self._said_partitioner:
-                self._said_partitioner.add(shard)
-                why = other_partitioner(stored.partitioner, self._partitioner, wanted)
-                log.warning("shard.other_partitioner", shard=shard, error=why)
-            return False
-        self._said_partitioner.discard(shard)
-        if stored.partitions in (None, wanted):
-            self._elsewhere.pop(shard, None)
-            return True
-        if self._elsewhere.get(shard) != stored.partitions:
-            self._elsewhere[shard] = stored.partitions or 0
+            return "partitioner"
+        if stored.partitions not in (None, self._partitions[self._shards[shard]]):
+            return "partitions"
+        return "" if stored.fingerprint == self._fingerprint else "fingerprint"
+
+    def _say(self, shard: str, reason: str, stored: ShardState) -> None:
+        """Log why a shard is left, once for each thing that it says instead."""
+        instead, wanted = getattr(stored, reason), self._partitions[self._shards[shard]]
+        before, self._left[shard] = self._left.get(shard), (reason, instead)
+        if before == self._left[shard]:
+            return
+        if reason == "partitioner":
+            why = other_partitioner(stored.partitioner, self._partitioner, wanted)
+            log.warning("shard.other_partitioner", shard=shard, error=why)
+        elif reason == "partitions":
             log.warning(
                 "shard.other_partitions",
                 shard=shard,
-                partitions=stored.partitions,
+                partitions=instead,
                 configured=wanted,
-                next=f"if Kafka has {stored.partitions} partitions, set kafka.partitions = {stored.partitions} and "
-                f"restart; if it has {wanted}, run `dealpulse repartition --partitions {wanted} --yes`",
+                next=f"if Kafka has {instead} partitions, set kafka.partitions = {instead} and restart; "
+                f"if it has {wanted}, run `dealpulse repartition --partitions {wanted} --yes`",
             )
-        return False
 
     async def _follow(self) -> None:
         """Deltas until nothing came for a moment; then the caller compares again."""

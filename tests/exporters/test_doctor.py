@@ -20,12 +20,19 @@ MERGED: list[Any] = [
 ]
 
 
-def diagnosis(*records: Any, missing: Mapping[str, str] | None = None, **settings: Any) -> dict[str, Check]:
+def diagnosis(
+    *records: Any,
+    missing: Mapping[str, str] | None = None,
+    standing: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> dict[str, Check]:
     """The checks of an exporter with these settings that has merged these records, and lacks these shards."""
     stand, clock = Stand(Meaning()), Frozen()
     stand.take([*MERGED, *records], at_ms=NOW_MS)
     for shard, reason in (missing or {}).items():
         stand.snapshot.missing(shard, reason)
+    for shard, reason in (standing or {}).items():
+        stand.snapshot.stands(shard, reason)
 
     async def run() -> list[Check]:
         shown: Any = clock
@@ -104,10 +111,21 @@ def test_an_owner_of_a_deleted_deal_is_none() -> None:
     assert diagnosis(gone, (gone[0], gone[1], json.dumps(event).encode()))["owners"].state == "ok"
 
 
-@pytest.mark.parametrize("reason", ["fingerprint", "absent"])
+@pytest.mark.parametrize("reason", ["fingerprint", "absent", "partitions", "partitioner"])
 def test_a_shard_that_is_missing_is_named_with_the_reason(reason: str) -> None:
     found = diagnosis(missing={"crm.opportunity/1": reason})["shards"]
 
     assert (found.state, f"crm.opportunity/1 ({reason})" in found.found) == ("failed", True)
     assert f"({reason})" in found.fix
     assert diagnosis()["shards"].state == "ok"
+
+
+def test_shards_whose_figures_stand_still_are_named_whole() -> None:
+    standing = dict.fromkeys(("crm.opportunity/0", "crm.opportunity/1"), "fingerprint")
+    found = diagnosis(deal("d", "sales", "Proposal"), standing=standing)["shards"]
+
+    each = "(fingerprint; figures as they were)"
+    assert found.state == "failed"
+    assert found.found == (
+        f"2 shards are missing from the figures (crm.opportunity/0 {each}, crm.opportunity/1 {each})"
+    )

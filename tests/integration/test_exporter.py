@@ -146,7 +146,7 @@ def test_one_that_is_started_before_anything_waits_then_serves_then_survives_red
         wait_until(lambda: sample(exporter, "dealpulse_partitions_missing") == 1.0, "another fingerprint")
         status, body = exporter.get("/readyz")
         assert status == 503
-        assert "missing: crm.opportunity/1 (fingerprint, figures as they were)" in body
+        assert "missing: crm.opportunity/1 (fingerprint; figures as they were)" in body
         assert sample(exporter, OPEN) == 2.0, "the last good state, all of one meaning"
         shards.mark("crm.opportunity/1", fingerprint(shards.stand.meaning))
         wait_until(lambda: exporter.get("/readyz")[0] == 200, "it is taken up again")
