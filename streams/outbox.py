@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -60,6 +61,11 @@ class _Sending:
     records: Sequence[Outgoing]
     error: Exception | None = None
 
+    @property
+    def said(self) -> str:
+        """What Kafka said last."""
+        return "no answer" if self.error is None else str(self.error) or repr(self.error)
+
 
 class Unsent:
     """What is under way to Kafka, for whoever has to say that something cannot be sent."""
@@ -79,18 +85,18 @@ class Unsent:
 
     def longer_than(self, seconds: float) -> list[str]:
         """In words, by topic: what Kafka has not taken for so long, and what it said last."""
-        before = time.monotonic() - seconds
-        late = [sending for sending in self._under_way if sending.since < before]
-        found = {}
-        for sending in sorted(late, key=lambda sending: sending.since, reverse=True):
-            said = "no answer" if sending.error is None else str(sending.error) or repr(sending.error)
-            for topic in {record.topic for record in sending.records}:
-                count = sum(record.topic == topic for other in late for record in other.records)
-                found[topic] = (
-                    f"{topic}: {count} record{'s wait' if count > 1 else ' waits'}, the first for "
-                    f"{time.monotonic() - sending.since:.0f} s: {said}"
-                )
-        return [found[topic] for topic in sorted(found)]
+        now = time.monotonic()
+        late = sorted(
+            (sending for sending in self._under_way if now - sending.since > seconds),
+            key=lambda sending: sending.since,
+        )
+        counts = Counter(record.topic for sending in late for record in sending.records)
+        first = {record.topic: sending for sending in reversed(late) for record in sending.records}
+        return [
+            f"{topic}: {count} record{'s wait' if count > 1 else ' waits'}, the first for "
+            f"{now - first[topic].since:.0f} s: {first[topic].said}"
+            for topic, count in sorted(counts.items())
+        ]
 
 
 async def deliver(producer: Producer, records: Iterable[Outgoing], *, unsent: Unsent | None = None) -> None:

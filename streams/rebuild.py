@@ -35,15 +35,13 @@ from streams.rekey import rekeyed
 from streams.settings import RedisSettings
 from streams.shard import Shard
 from streams.store import Store, Stored
-from streams.topic_ids import TopicIds
+from streams.topic_ids import OLD_S, TopicIds
 from streams.verify import chosen_places, partitions_of
 
 _SLICE_SUBJECTS: Final = 2_000
 _ATTEMPTS: Final = 20
 _SURE_S: Final = 3.0
 """The log is shorter than a shard's offset if it has not come so far after so many seconds at its end."""
-
-_ID_OLD_S: Final = 60.0
 
 Show = Callable[[str, int, int], None]
 """Told which shard is built, how many records it has folded, and how many there are at least."""
@@ -129,7 +127,7 @@ class Rebuild:
                 f"shard {name} is in format {before.format}, newer than this version's {FORMAT}: "
                 "rebuild it with the version that its workers have"
             )
-        topic_id = await self._topic_ids.of(place[0], within_s=_ID_OLD_S)
+        topic_id = await self._topic_ids.of(place[0], within_s=OLD_S)
         held_id = "" if before is None else before.topic_id
         is_other = bool(held_id and topic_id and held_id != topic_id)  # of this one nobody has sent anything
         if before is None or is_other or (moving and "partitions" in before.damaged):

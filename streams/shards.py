@@ -30,7 +30,7 @@ from streams.settings import RedisSettings, WorkerSettings
 from streams.shard import Shard
 from streams.store import Store, Stored, StoreError
 from streams.stuck import Stuck
-from streams.topic_ids import TopicIds, other_topic
+from streams.topic_ids import OLD_S, TopicIds, other_topic
 from streams.transport import Batch
 
 log = get_logger("worker")
@@ -43,8 +43,6 @@ _COMPARE_EVERY_S: Final = 10.0
 _CLOCKS_AGREE_MS: Final = 1_000
 """Clocks of machines that are so far apart count as the same."""
 _KAFKA_AWAY_S: Final = 8.0
-_ID_OLD_S: Final = 60.0
-"""So often Kafka is asked whether a topic is still the one it was."""
 _ID_FRESH_S: Final = 5.0
 _SENDS_AT_ONCE: Final = 32
 """Deliveries of a shard under way (a batch each) beyond which folding waits."""
@@ -195,16 +193,11 @@ class Shards:
         self._count(tp.topic, folded)
         if letters := self._letters(shard, folded, records):
             send = asyncio.create_task(deliver(self._producer, letters, unsent=self.unsent))
-            send.add_done_callback(self._delivery_ends)
+            send.add_done_callback(self._ends_well)
             shard.sends.append(send)
-            if len(under_way := [send for send in shard.sends if not send.done()]) > _SENDS_AT_ONCE:
+            if len(under_way := [each for each in shard.sends if not each.done()]) > _SENDS_AT_ONCE:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
         self.checkpoints.wake()
-
-    def _delivery_ends(self, send: "asyncio.Task[None]") -> None:
-        error = None if send.cancelled() else send.exception()
-        if isinstance(error, Exception) and not self.fault.done():
-            self.fault.set_result(error)
 
     def _count(self, topic: str, folded: Folded) -> None:
         counter = self.metrics.events
@@ -322,7 +315,7 @@ class Shards:
     async def _leave_others(self) -> None:
         seems = any(shard.log_seems_shorter for shard in self._shards.values())
         with contextlib.suppress(UnreachableError):
-            await self._topic_ids.refresh(within_s=_ID_FRESH_S if seems else _ID_OLD_S)
+            await self._topic_ids.refresh(within_s=_ID_FRESH_S if seems else OLD_S)
         for tp, shard in list(self._shards.items()):
             found = self._topic_ids.known(tp.topic)
             if shard.topic_id and found and shard.topic_id != found:
@@ -475,7 +468,7 @@ class Shards:
 
     async def _topic_id(self, tp: TP, held: str) -> str:
         """The id of a topic. Raises LeftAloneError if the shard, which says `held`, is of another one."""
-        found = await self._topic_ids.of(tp.topic, within_s=2 * _ID_OLD_S)
+        found = await self._topic_ids.of(tp.topic, within_s=2 * OLD_S)
         if found != held:  # before anything is said or written of it
             found = await self._topic_ids.of(tp.topic, within_s=_ID_FRESH_S)
         if held and found and held != found:

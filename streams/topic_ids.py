@@ -12,6 +12,8 @@ from typing import Final
 
 from events.errors import UnreachableError
 
+OLD_S: Final = 60.0
+"""So often Kafka is asked whether a topic is still the one it was."""
 _PAUSE_S: Final = 10.0
 """After a question that was not answered nobody asks again for so long, if the ids are known from before."""
 
