@@ -269,15 +269,14 @@ def test_sigterm_leaves_everything_durable_committed_and_the_group_empty(
 
 def test_a_worker_waits_for_kafka_and_redis_with_one_line_and_no_traceback(unique: str) -> None:
     broker_port, redis_port = free_port(), free_port()
-    worker = Worker(f"127.0.0.1:{broker_port}", f"redis://127.0.0.1:{redis_port}/0", group=unique)
-    worker.ready = lambda: worker.running and bool(worker.said("kafka.away"))  # type: ignore[method-assign]
+    store_url = f"redis://127.0.0.1:{redis_port}/0"
+    worker = Worker(f"127.0.0.1:{broker_port}", store_url, group=unique, says="kafka.away")
     with ExitStack() as stack:
         stack.callback(worker.stop)
         worker.start()
         stack.enter_context(Tansu(broker_port))
         stack.enter_context(RedisServer(redis_port))
-        del worker.ready
-        wait_until(worker.ready, "the worker is ready once both are there")
+        wait_until(lambda: worker.get("/readyz")[0] == 200, "the worker is ready once both are there")
 
         assert "Traceback" not in worker.output()
         assert worker.stop() == 0

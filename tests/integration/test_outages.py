@@ -36,12 +36,17 @@ def _kafka_can_run() -> None:
         pytest.skip(why_not)
 
 
+def _servers(stack: ExitStack) -> tuple[ApacheKafka, RedisServer]:
+    """Kafka, with its topics, and Redis."""
+    broker, store = stack.enter_context(ApacheKafka()), stack.enter_context(RedisServer())
+    make_topics(broker.brokers)
+    return broker, store
+
+
 @pytest.mark.long  # the short form of chaos does the same faults, and more
 def test_kafka_and_redis_die_and_freeze_while_events_flow() -> None:
     with ExitStack() as stack:
-        broker = stack.enter_context(ApacheKafka())
-        store = stack.enter_context(RedisServer())
-        make_topics(broker.brokers)
+        broker, store = _servers(stack)
         workers = [stack.enter_context(Worker(broker.brokers, store.url, group="outages")) for _ in range(2)]
         with streaming(broker.brokers, mixed(1_000_000), per_second=500) as sent:
 
@@ -94,9 +99,7 @@ def _pass(seconds: float) -> None:
 
 def test_a_worker_that_is_told_to_stop_while_kafka_does_not_answer_ends_in_time() -> None:
     with ExitStack() as stack:
-        broker = stack.enter_context(ApacheKafka())
-        store = stack.enter_context(RedisServer())
-        make_topics(broker.brokers)
+        broker, store = _servers(stack)
         worker = stack.enter_context(
             Worker(broker.brokers, store.url, group="outages", WORKER__STOP_WITHIN="3s")
         )
@@ -117,9 +120,7 @@ def test_a_worker_that_is_told_to_stop_while_kafka_does_not_answer_ends_in_time(
 
 def test_a_log_made_anew_is_left_alone_and_said() -> None:
     with ExitStack() as stack:
-        broker = stack.enter_context(ApacheKafka())
-        store = stack.enter_context(RedisServer())
-        make_topics(broker.brokers)
+        broker, store = _servers(stack)
         publish(broker.brokers, mixed(500))
         with Worker(broker.brokers, store.url, group="anew"):
             wait_for_all(broker.brokers, store.url)
@@ -128,9 +129,7 @@ def test_a_log_made_anew_is_left_alone_and_said() -> None:
         make_topics(broker.brokers)
         publish(broker.brokers, mixed(10))
 
-        worker = Worker(broker.brokers, store.url, group="anew")
-        worker.ready = lambda: worker.running and bool(worker.said("shard.left_alone"))  # type: ignore[method-assign]
-        with worker:
+        with Worker(broker.brokers, store.url, group="anew", says="shard.left_alone") as worker:
             wait_until(lambda: "made anew" in worker.get("/readyz")[1], "it is said")
             assert worker.get("/readyz")[0] == 503
             worker.signal(signal.SIGTERM)
@@ -139,9 +138,7 @@ def test_a_log_made_anew_is_left_alone_and_said() -> None:
 
 def test_topics_made_anew_are_seen_however_many_records_they_hold_by_now() -> None:
     with ExitStack() as stack:
-        broker = stack.enter_context(ApacheKafka())
-        store = stack.enter_context(RedisServer())
-        make_topics(broker.brokers)
+        broker, store = _servers(stack)
         publish(broker.brokers, mixed(300))
         with Worker(broker.brokers, store.url, group="anew"):
             wait_for_all(broker.brokers, store.url)
@@ -149,9 +146,7 @@ def test_topics_made_anew_are_seen_however_many_records_they_hold_by_now() -> No
         make_topics(broker.brokers)
         publish(broker.brokers, mixed(900, seed=2))
 
-        worker = Worker(broker.brokers, store.url, group="anew")
-        worker.ready = lambda: worker.running and bool(worker.said("shard.left_alone"))  # type: ignore[method-assign]
-        with worker:
+        with Worker(broker.brokers, store.url, group="anew", says="shard.left_alone") as worker:
             wait_until(
                 lambda: worker.get("/readyz")[1].count("another topic of this name") == 7 * PARTITIONS,
                 "it is said of every shard",

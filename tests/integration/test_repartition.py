@@ -304,9 +304,9 @@ def test_another_partitioner_is_seen_and_every_record_and_shard_is_moved(system:
     before = _entities(system)
 
     system.partitioner = "crc32"
-    worker = Worker(system.brokers, system.redis_url, group=unique, KAFKA__PARTITIONER="crc32")
-    worker.ready = lambda: worker.running and bool(worker.said("shard.left_alone"))  # type: ignore[method-assign]
-    with worker:
+    with Worker(
+        system.brokers, system.redis_url, group=unique, says="shard.left_alone", KAFKA__PARTITIONER="crc32"
+    ) as worker:
         wait_until(lambda: "kafka.partitioner = murmur2" in worker.get("/readyz")[1], "it is said")
         assert {each["field"] for each in system.json("verify", "--fast", code=1)["first_differences"]} >= {
             "partitioner"

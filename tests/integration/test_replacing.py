@@ -1,8 +1,7 @@
 """Who may put a shard in the place of which: rebuilds, workers in the middle of a rewrite, and damaged meta."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -88,6 +87,18 @@ class Stand:
         await self.writes(worker)
         assert worker.shards.durable(PLACE) == count
         return worker
+
+    async def left(self) -> dict[bytes, bytes]:
+        """What Redis holds once a worker has written 30 records and is gone."""
+        worker = await self.written(30)
+        worker.shards.keep_only(())
+        return self.meta()
+
+    async def renewed(self) -> dict[bytes, bytes]:
+        """What Redis holds once another worker has taken it over."""
+        worker = await self.worker()
+        await worker.shards.checkpoints.renew()
+        return self.meta()
 
     async def rebuilt(self, before_switch: Callable[[], Awaitable[object]] = nothing) -> None:
         await rebuilt(self.log, self.settings, before_switch=before_switch)
@@ -414,8 +425,7 @@ def test_what_a_worker_builds_anew_is_not_published_again(redis_url: str) -> Non
 
 def test_a_shard_built_anew_whose_log_ends_before_it_is_left_alone(redis_url: str) -> None:
     async def test(stand: Stand) -> None:
-        worker = await stand.written(30)
-        worker.shards.keep_only(())
+        await stand.left()
         stand.redis.hset(META, "applied", "x")
         stand.new_log(10)
         worker = await stand.worker()
@@ -454,16 +464,9 @@ def test_a_log_that_seems_shorter_after_a_change_of_leader_is_not_left_alone(red
         assert not is_shorter(10, *range(11_000, 20_500, 500)), "not without interruption"
         assert is_shorter(10, 30_000)
 
-        asked: list[TP] = []
-
-        async def ends(tps: Collection[TP]) -> dict[TP, int]:
-            asked.extend(tps)
-            return dict.fromkeys(tps, 30)
-
-        worker.consumer.asked_ends = ends  # type: ignore[method-assign]
-        worker.consumer.log_end = lambda tp: (10, int(time.time() * 1000))  # type: ignore[method-assign]
+        worker.consumer.fetched_end = 10
         watching = asyncio.create_task(worker.shards.watch_log(0.01))
-        await until(lambda: len(asked) > 2, "Kafka is asked, again and again")
+        await until(lambda: len(worker.consumer.asked) > 2, "Kafka is asked, again and again")
         watching.cancel()
         assert worker.shards.live() == [shard]
         assert worker.shards.left_alone == {}
@@ -475,9 +478,7 @@ def test_a_shard_of_another_topic_is_left_alone_until_it_is_rebuilt_however_long
     redis_url: str,
 ) -> None:
     async def test(stand: Stand) -> None:
-        worker = await stand.written(30)
-        worker.shards.keep_only(())
-        before = stand.meta()
+        before = await stand.left()
         assert before[b"topic_id"] == b"one"
 
         stand.new_log(40)
@@ -497,14 +498,10 @@ def test_a_shard_of_another_topic_is_left_alone_until_it_is_rebuilt_however_long
         stand.require_the_fold_of_the_log()
 
         stand.redis.hdel(META, "topic_id")  # as an older version has written it
-        worker = await stand.worker()
-        await worker.shards.checkpoints.renew()
-        assert stand.meta()[b"topic_id"] == b"two"
+        assert (await stand.renewed())[b"topic_id"] == b"two"
 
         stand.log.topic_id = ""  # a broker that tells none
-        worker = await stand.worker()
-        await worker.shards.checkpoints.renew()
-        assert stand.meta()[b"topic_id"] == b"two"
+        assert (await stand.renewed())[b"topic_id"] == b"two"
 
     stands(redis_url, test)
 
@@ -532,9 +529,7 @@ def test_a_shard_of_another_partitioner_is_left_alone_and_one_that_does_not_say_
     redis_url: str,
 ) -> None:
     async def test(stand: Stand) -> None:
-        worker = await stand.written(30)
-        worker.shards.keep_only(())
-        before = stand.meta()
+        before = await stand.left()
         assert before[b"partitioner"] == b"murmur2"
 
         other = await stand.worker(partitioner="crc32")
@@ -562,9 +557,7 @@ def test_a_shard_of_another_partitioner_is_left_alone_and_one_that_does_not_say_
             )
 
         stand.redis.hdel(META, "partitioner")  # as an older version has written it
-        worker = await stand.worker()
-        await worker.shards.checkpoints.renew()
-        assert stand.meta()[b"partitioner"] == b"murmur2"
+        assert (await stand.renewed())[b"partitioner"] == b"murmur2"
 
     stands(redis_url, test)
 

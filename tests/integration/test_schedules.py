@@ -95,6 +95,8 @@ class Log:
         self.held: list[tuple[asyncio.Future[None], str, Any]] | None = None
         self.sent: list[str] = []
         """Topics of what workers have published."""
+        self.fault: Exception | None = None
+        """What publishing raises."""
         self.topic_id = "one"
 
     def topic_ids(self) -> dict[str, str]:
@@ -109,6 +111,8 @@ class Log:
         self, topic: str, key: bytes | None, value: bytes | None, partition: Any, timestamp: Any, headers: Any
     ) -> Awaitable[None]:
         """What a worker publishes; acknowledged at once, or when nothing is held back any more."""
+        if self.fault is not None:
+            raise self.fault
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sent = done, topic, (key, value, headers)
         self.sent.append(topic)
@@ -139,6 +143,10 @@ class Consumer:
 
     def __init__(self, log: Log) -> None:
         self._log, self.position = log, 0
+        self.fetched_end: int | None = None
+        """The end that fetches tell; None: the log's."""
+        self.asked: list[TP] = []
+        """Whose ends were asked for."""
 
     async def start_at(self, tp: TP, offset: int) -> None:
         self.position = offset
@@ -147,9 +155,11 @@ class Consumer:
         return 1
 
     def log_end(self, tp: TP) -> tuple[int, int]:
-        return len(self._log.records), int(time.time() * 1000)
+        end = len(self._log.records) if self.fetched_end is None else self.fetched_end
+        return end, int(time.time() * 1000)
 
     async def asked_ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        self.asked += tps
         return {tp: len(self._log.records) for tp in tps}
 
 

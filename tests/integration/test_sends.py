@@ -26,7 +26,7 @@ from tests.integration.servers import Broker, remove_topics
 from tests.integration.test_letterbox import Original
 from tests.integration.test_replacing import Stand, stands
 from tests.integration.test_schedules import PLACE
-from tests.integration.test_too_large import last_of
+from tests.integration.test_too_large import delivered, last_of
 from tests.integration.traffic import make_topics, until
 
 TOPIC = "crm.opportunity"
@@ -43,8 +43,7 @@ def test_a_record_with_neither_key_nor_value_has_a_dead_letter_like_any_other(ka
     ]
 
     async def run() -> None:
-        async with AIOKafkaProducer(bootstrap_servers=kafka.brokers) as producer, asyncio.timeout(20):
-            await deliver(_Sender(producer), letters)
+        await delivered(kafka.brokers, letters)
         found = [
             DeadLetter.of(dlq_of(TOPIC), 0, record) for record in await last_of(kafka.brokers, dlq_of(TOPIC))
         ]
@@ -131,11 +130,8 @@ def test_no_checkpoint_goes_past_a_letter_that_was_given_up(redis_url: str) -> N
     async def test(stand: Stand) -> None:
         worker = await stand.written(10)
 
-        async def send(*_: object) -> None:
-            raise RuntimeError("a client of another mind")
-
         stand.log.append(b"k", b"{")
-        stand.log.send = send  # type: ignore[assignment, method-assign]
+        stand.log.fault = RuntimeError("a client of another mind")
         await stand.folds(worker)
         await stand.writes(worker)
 

@@ -20,8 +20,12 @@ class Worker(Child):
 
     start_seconds = 45.0
 
-    def __init__(self, brokers: str, redis_url: str, *, group: str = "dealpulse", **settings: str) -> None:
+    def __init__(
+        self, brokers: str, redis_url: str, *, group: str = "dealpulse", says: str = "", **settings: str
+    ) -> None:
+        """`says`: it counts as started once it has logged that event, whether it is ready or not."""
         super().__init__("worker")
+        self._says = says
         self._settings = {
             "KAFKA__BROKERS": brokers,
             "REDIS__URL": redis_url,
@@ -39,6 +43,8 @@ class Worker(Child):
         return {**os.environ, **{f"DEALPULSE_{key}": value for key, value in self._settings.items()}}
 
     def ready(self) -> bool:
+        if self._says:
+            return self.running and bool(self.said(self._says))
         return self.running and self.get("/readyz")[0] == 200
 
     def get(self, path: str) -> tuple[int, str]:
