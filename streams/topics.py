@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError
+from kafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
 
 from events.errors import UnreachableError
 from events.settings import KafkaSettings
@@ -99,7 +104,13 @@ def ensure(kafka: KafkaSettings, names: Sequence[str] = NEEDED, *, repair: bool 
 def grow(kafka: KafkaSettings, partitions: Mapping[str, int]) -> None:
     """Give these topics more partitions. Raises KafkaUnreachableError, UnreachableError if Kafka refuses."""
     with _admin(kafka) as admin:
-        answer = admin.create_partitions(dict(partitions), raise_errors=False)
+        try:
+            answer = admin.create_partitions(dict(partitions), raise_errors=False)
+        except IncompatibleBrokerVersion as error:  # the embedded broker of the demo, say
+            raise UnreachableError(
+                f"the broker at {kafka.brokers} cannot give a topic more partitions. Do it with its own tools, if it "
+                "has any, and come back."
+            ) from error
         for each in answer.results:
             if each.error_code:
                 raise UnreachableError(

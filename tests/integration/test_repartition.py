@@ -267,6 +267,17 @@ def test_every_worker_of_a_group_folds_by_the_partitions_there_are_not_by_what_i
     assert system.json("verify", "--fast")["differences"] == 0
 
 
+def test_a_broker_that_cannot_give_more_partitions_is_not_said_to_be_away(redis_url: str) -> None:
+    with running("tansu") as broker:
+        make_topics(broker.brokers)
+        told = _error(
+            System(broker.brokers, redis_url), "repartition", "--partitions", str(AFTER), "--yes", code=3
+        )
+
+    assert "cannot give a topic more partitions" in told
+    assert "does not answer" not in told
+
+
 @pytest.mark.kafka
 def test_a_repartition_that_is_interrupted_is_done_by_the_next_one(system: System, unique: str) -> None:
     publish(system.brokers, mixed(1_000))
@@ -339,7 +350,7 @@ def _partitions_of(system: System, partition: int) -> int:
     return int(held or 0)
 
 
-def _error(system: System, *arguments: str) -> str:
+def _error(system: System, *arguments: str, code: int = 2) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dealpulse", *arguments],
         env={
@@ -352,5 +363,5 @@ def _error(system: System, *arguments: str) -> str:
         check=False,
         timeout=60,
     )
-    assert done.returncode == 2
+    assert done.returncode == code
     return done.stderr
